@@ -1,0 +1,22 @@
+//! AWS Secrets Manager, offline.
+//!
+//! One directory holds secrets as age-encrypted files, one per version, beside
+//! readable metadata; a two-way sync reconciles it with AWS accounts by version id.
+//!
+//! The rooms, from the inside out; imports run towards the lower number only and
+//! rooms of one layer do not import each other (`tests/it/layers.rs` holds that):
+//!
+//! | layer | room | its job |
+//! |---|---|---|
+//! | 0 | [`model`] | the nouns: names, versions, labels, changes, snapshots. No I/O, clock or randomness |
+//! | 1 | [`plan`] | the reconcile: base, local and remote states in, a plan out. Sees no value and no key |
+//! | 1 | [`crypto`] | bytes to bytes: keys, age envelopes, the sealed identity, macs and digests |
+//! | 1 | [`store`] | what every place that keeps secrets can do, and the strict in-memory one |
+//! | 1 | [`config`] | `strongroom.toml`, text to settings |
+//! | 2 | [`vault`] | the directory on disk, and its git history |
+//! | 2 | `aws` | the only room that names an AWS type |
+//! | 3 | [`sync`] | carries out plans |
+//! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
+#![forbid(unsafe_code)]
+
+pub mod model;
