@@ -2,7 +2,7 @@ use std::fmt;
 
 /// Writes text from elsewhere so that it cannot steer a terminal: control
 /// characters and bidirectional overrides become `\u{..}` (crypto.md section 6).
-pub fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     for c in text.chars() {
         if is_hostile(c) {
             write!(f, "{}", c.escape_unicode())?;

@@ -108,7 +108,10 @@ mod tests {
     fn aws_2_label_length() {
         assert_eq!("".parse::<StagingLabel>(), Err(LabelError(0)));
         assert!("x".repeat(256).parse::<StagingLabel>().is_ok());
-        assert_eq!("x".repeat(257).parse::<StagingLabel>(), Err(LabelError(257)));
+        assert_eq!(
+            "x".repeat(257).parse::<StagingLabel>(),
+            Err(LabelError(257))
+        );
     }
 
     #[test]

@@ -4,16 +4,39 @@
 //! [`Stamp`]. A secret's value appears only as [`SecretValue`], which the rest of
 //! the model never looks into.
 
+mod base;
+mod change;
+mod conflict;
 mod escape;
 mod label;
 mod name;
+mod record;
+mod remote;
+mod scope;
+mod secret;
+mod selector;
+mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
+mod stamp;
 mod time;
 mod value;
 mod version;
 
+pub use base::{Base, Pair, RemoteBase, SecretBase};
+pub use change::{Change, Invalid};
+pub use conflict::{Class, Conflict, Field};
 pub use escape::Escaped;
 pub use label::{LabelError, StagingLabel};
 pub use name::{NameError, RemoteName, RemoteNameError, SecretName};
+pub(crate) use record::travels;
+pub use record::{Author, Record};
+pub use remote::{LocalView, RemoteFacts, RemoteSecret, RemoteView, Sight};
+pub use scope::{Direction, Scope};
+pub use secret::{AttributeError, Attributes, Face, Lifecycle, SecretState, is_reserved_tag};
+pub use selector::{SelectError, Selector, SelectorError, Which, find_prefix, name_of_arn};
+pub use snapshot::Snapshot;
+pub use stamp::Stamp;
 pub use time::{Timestamp, TimestampError};
 pub use value::{Digest, Kind, SecretValue, ValueError};
 pub use version::{Content, Origin, VersionId, VersionIdError, VersionMeta};

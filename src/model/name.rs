@@ -86,7 +86,9 @@ pub struct RemoteName(String);
 
 /// A text that cannot name a remote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid remote name {0:?}: use a lower-case letter, then lower-case letters, digits, - or _, at most 64")]
+#[error(
+    "invalid remote name {0:?}: use a lower-case letter, then lower-case letters, digits, - or _, at most 64"
+)]
 pub struct RemoteNameError(String);
 
 impl RemoteName {
@@ -128,11 +130,13 @@ mod tests {
         for good in ["a", "prod/db", "/a//b/", "A_b+c=d.e@f-g", ".", "a/.git/b"] {
             assert_eq!(good.parse::<SecretName>().unwrap().as_str(), good);
         }
-        for bad in ["a b", "a*", "a?", "a!", "a]", "a\\b", "a#b", "a:b", "a~1", "é", "a\n", "a,b"] {
-            assert!(matches!(
-                bad.parse::<SecretName>(),
-                Err(NameError::Character { .. })
-            ), "{bad:?}");
+        for bad in [
+            "a b", "a*", "a?", "a!", "a]", "a\\b", "a#b", "a:b", "a~1", "é", "a\n", "a,b",
+        ] {
+            assert!(
+                matches!(bad.parse::<SecretName>(), Err(NameError::Character { .. })),
+                "{bad:?}"
+            );
         }
     }
 

@@ -115,7 +115,9 @@ mod tests {
 
     #[test]
     fn a_hostile_id_prints_escaped() {
-        let id: VersionId = "\u{1b}[31mxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx".parse().unwrap();
+        let id: VersionId = "\u{1b}[31mxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+            .parse()
+            .unwrap();
         assert!(!id.to_string().contains('\u{1b}'));
         assert!(!id.short().contains('\u{1b}'));
     }
