@@ -21,4 +21,5 @@
 
 pub mod config;
 pub mod model;
+pub mod plan;
 pub mod store;

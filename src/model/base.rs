@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Face, RemoteName, SecretName, StagingLabel, Timestamp, VersionId};
+use super::{Face, Field, RemoteName, SecretName, StagingLabel, Timestamp, VersionId};
 
 /// What was last accepted as corresponding on both sides of one remote.
 ///
@@ -28,12 +28,16 @@ pub struct RemoteBase {
     /// first such move. A move is a clean push only while the remote still has that
     /// holder: the base alone is not safe once git merges it (sync.md section 1.12).
     pub intents: BTreeMap<StagingLabel, Option<VersionId>>,
+    /// What a person saw on the remote when deciding a conflict for this vault's
+    /// side. Ours is pushed only while the remote still shows exactly that. (For
+    /// labels the intent says it.)
+    pub seen: BTreeMap<Field, Option<String>>,
 }
 
 impl RemoteBase {
     /// Whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
-        self.pair.is_none() && self.intents.is_empty()
+        self.pair.is_none() && self.intents.is_empty() && self.seen.is_empty()
     }
 }
 

@@ -1,0 +1,212 @@
+//! The reconcile: what was last agreed, what is here and what is there in; a plan
+//! out.
+//!
+//! A pure function: no I/O, no clock, no values, no keys, so it works while the
+//! vault is locked and its dry run cannot lie. The rules are sync.md section 1; the
+//! book's "Reconcile" page is the prose. `verdict` decides on existence, `labels`
+//! and `attributes` merge field by field, `secret` puts them together for one
+//! secret, `safety` stops a correct plan that deletes too much.
+
+mod attributes;
+mod display;
+mod labels;
+#[cfg(test)]
+mod laws;
+mod resolve;
+mod safety;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use display::describe_change;
+pub use resolve::{Choice, Resolution, ResolveError, resolve};
+pub use safety::{Halt, Limits};
+
+use crate::model::{
+    Base, Change, Conflict, Direction, LocalView, RemoteBase, RemoteName, RemoteView, Scope,
+    SecretBase, SecretName,
+};
+
+/// Which side an action changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The vault.
+    Local,
+    /// A remote.
+    Remote(RemoteName),
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// The side that changes.
+    pub on: Side,
+    /// How.
+    pub change: Change,
+    /// The remote that a change of the vault carries over; a version's value is
+    /// read there.
+    pub source: Option<RemoteName>,
+}
+
+/// Something a person should know that asks for no decision.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// The remote it is about.
+    pub remote: Option<RemoteName>,
+    /// What it says.
+    pub kind: NoteKind,
+}
+
+/// What a note says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoteKind {
+    /// The secret was skipped on every side, for this reason.
+    Blocked(String),
+    /// A change here stays here, for this reason.
+    NotPushed(String),
+    /// A change there stays there: the direction is push.
+    NotPulled,
+    /// Deleted here, but changed there since: it lives again.
+    Revived,
+    /// Deleted there and created anew: the old one was put aside under this name.
+    Recreated(SecretName),
+    /// On the remote, scheduled for deletion, never synced: its values cannot be read.
+    ScheduledThere,
+}
+
+/// What a plan has for one secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretPlan {
+    /// The steps, in the order they are taken. Versions reach the vault before any
+    /// label leaves them anywhere (sync.md K1).
+    pub actions: Vec<Action>,
+    /// What is remembered per remote once every action has succeeded.
+    pub settled: BTreeMap<RemoteName, RemoteBase>,
+    /// What a person must decide. Then there are no actions but the copying of
+    /// versions into the vault.
+    pub conflicts: Vec<Conflict>,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+}
+
+impl SecretPlan {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self == &Self::default()
+    }
+}
+
+/// What a reconcile would do: shown by a dry run, carried out by `sync`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The secrets that have anything to do, decide or say, sorted by name.
+    pub secrets: BTreeMap<SecretName, SecretPlan>,
+    /// The remotes that took part.
+    pub remotes: BTreeSet<RemoteName>,
+}
+
+impl Plan {
+    /// Every action with its secret, in order.
+    pub fn actions(&self) -> impl Iterator<Item = (&SecretName, &Action)> {
+        self.secrets
+            .iter()
+            .flat_map(|(name, s)| s.actions.iter().map(move |a| (name, a)))
+    }
+
+    /// Every conflict with its secret, in order.
+    pub fn conflicts(&self) -> impl Iterator<Item = (&SecretName, &Conflict)> {
+        self.secrets
+            .iter()
+            .flat_map(|(name, s)| s.conflicts.iter().map(move |c| (name, c)))
+    }
+
+    /// Every note with its secret, in order.
+    pub fn notes(&self) -> impl Iterator<Item = (&SecretName, &Note)> {
+        self.secrets
+            .iter()
+            .flat_map(|(name, s)| s.notes.iter().map(move |n| (name, n)))
+    }
+
+    /// Whether both sides agree: nothing to do and nothing to decide. Memory of what
+    /// was agreed may still need writing.
+    pub fn is_quiet(&self) -> bool {
+        self.actions().next().is_none() && self.conflicts().next().is_none()
+    }
+}
+
+/// What may be done with one remote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemotePolicy {
+    /// Which secrets take part.
+    pub scope: Scope,
+    /// Which way changes may travel.
+    pub direction: Direction,
+}
+
+/// What may be done at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Per remote.
+    pub remotes: BTreeMap<RemoteName, RemotePolicy>,
+    /// If given, only secrets whose name begins so are looked at.
+    pub only: Option<String>,
+}
+
+/// Reconciles the vault with all remotes given, in one joint merge per secret
+/// (sync.md sections 1.13 and 1.17), so that the result does not depend on the
+/// order of remotes.
+pub fn plan(
+    base: &Base,
+    local: &LocalView,
+    remotes: &BTreeMap<RemoteName, RemoteView>,
+    policy: &Policy,
+) -> Plan {
+    let nothing = SecretBase::new();
+    let default = RemotePolicy::default();
+    let mut names: BTreeSet<&SecretName> = local.secrets.0.keys().collect();
+    names.extend(local.blocked.keys());
+    names.extend(base.keys());
+    names.extend(remotes.values().flat_map(|view| view.secrets.keys()));
+    let mut plan = Plan {
+        remotes: remotes.keys().cloned().collect(),
+        ..Plan::default()
+    };
+    for name in names {
+        if let Some(only) = &policy.only
+            && !name.as_str().starts_with(only.as_str())
+        {
+            continue;
+        }
+        let views = remotes
+            .iter()
+            .map(|(remote, view)| {
+                let policy = policy.remotes.get(remote).unwrap_or(&default);
+                (remote, view.secrets.get(name), policy)
+            })
+            .filter(|(_, _, policy)| policy.scope.contains(name))
+            .collect();
+        let one = match local.blocked.get(name) {
+            Some(reason) => SecretPlan {
+                notes: vec![Note {
+                    remote: None,
+                    kind: NoteKind::Blocked(reason.clone()),
+                }],
+                ..SecretPlan::default()
+            },
+            None => secret::reconcile(
+                name,
+                local.secrets.get(name),
+                base.get(name).unwrap_or(&nothing),
+                views,
+                &local.secrets,
+            ),
+        };
+        if !one.is_empty() {
+            plan.secrets.insert(name.clone(), one);
+        }
+    }
+    plan
+}

@@ -1,0 +1,258 @@
+//! A person's answer to a conflict, as an edit of the vault alone. The next plan then
+//! finds a clean push or a clean pull; resolving needs no network.
+
+use crate::model::{
+    Author, Change, Conflict, Field, Invalid, Lifecycle, Record, StagingLabel, VersionId, travels,
+};
+
+/// What a person chooses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The vault's side; the remote's is overwritten, and kept here.
+    Ours,
+    /// The remote's side; the vault's is kept under an `sr/lost/` label.
+    Theirs,
+    /// Another version altogether. For label conflicts only.
+    To(VersionId),
+}
+
+/// What a resolution did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolution {
+    /// Labels under which the versions that lost can be found.
+    pub kept: Vec<(StagingLabel, VersionId)>,
+}
+
+/// Why a conflict cannot be resolved so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// The secret has changed since the conflict was recorded.
+    #[error("the secret has changed since this conflict was found")]
+    Stale,
+    /// The remote's version has not been copied into the vault yet.
+    #[error("version {0} of the remote is not in the vault yet")]
+    NotFetched(VersionId),
+    /// `--to` for something that is no label.
+    #[error("a version can only answer a conflict about a label, not about {0}")]
+    NoLabel(Field),
+    /// One id with two contents needs another tool than a choice of sides.
+    #[error("two contents under one version id cannot be resolved by choosing a side")]
+    Integrity,
+    /// The model refuses the result.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+/// Applies a choice to a record. The caller drops the conflict from the record, and
+/// all others of the same remote with it: the next plan finds again what is left.
+pub fn resolve(
+    record: &mut Record,
+    conflict: &Conflict,
+    choice: &Choice,
+) -> Result<Resolution, ResolveError> {
+    if conflict.class == crate::model::Class::Integrity {
+        return Err(ResolveError::Integrity);
+    }
+    match &conflict.field {
+        Field::Label(label) => resolve_label(record, conflict, label, choice),
+        Field::Description | Field::Tag(_) => resolve_text(record, conflict, choice),
+        Field::Lifecycle => resolve_lifecycle(record, conflict, choice),
+    }
+}
+
+fn resolve_label(
+    record: &mut Record,
+    conflict: &Conflict,
+    label: &StagingLabel,
+    choice: &Choice,
+) -> Result<Resolution, ResolveError> {
+    let ours = record.state.labels.get(label).cloned();
+    if ours.as_ref().map(VersionId::as_str) != conflict.ours.as_deref() {
+        return Err(ResolveError::Stale);
+    }
+    let theirs: Option<VersionId> = match &conflict.theirs {
+        Some(id) => Some(id.parse().map_err(|_| ResolveError::Stale)?),
+        None => None,
+    };
+    if let Some(theirs) = &theirs
+        && !record.state.versions.contains_key(theirs)
+    {
+        return Err(ResolveError::NotFetched(theirs.clone()));
+    }
+    let (to, author) = match choice {
+        Choice::Ours => (ours.clone(), Author::Here),
+        Choice::Theirs => (theirs.clone(), Author::From(&conflict.remote)),
+        Choice::To(id) => (Some(id.clone()), Author::Here),
+    };
+    let mut next = record.clone();
+    if to != ours {
+        let change = Change::MoveLabel {
+            label: label.clone(),
+            from: ours.clone(),
+            to: to.clone(),
+        };
+        next.apply(&change, author)?;
+    }
+    let base = next.base.entry(conflict.remote.clone()).or_default();
+    if to == theirs {
+        base.intents.remove(label);
+    } else {
+        // The person has seen what is there: the push starts from that.
+        base.intents.insert(label.clone(), theirs.clone());
+    }
+    let mut done = Resolution::default();
+    for lost in [ours, theirs].into_iter().flatten() {
+        if to.as_ref() != Some(&lost) {
+            done.kept.extend(keep(&mut next, &lost)?);
+        }
+    }
+    *record = next;
+    Ok(done)
+}
+
+fn resolve_text(
+    record: &mut Record,
+    conflict: &Conflict,
+    choice: &Choice,
+) -> Result<Resolution, ResolveError> {
+    let from = record.state.attributes.clone();
+    let ours = match &conflict.field {
+        Field::Tag(key) => from.tags.get(key),
+        _ => from.description.as_ref(),
+    };
+    if ours != conflict.ours.as_ref() {
+        return Err(ResolveError::Stale);
+    }
+    match choice {
+        Choice::To(_) => return Err(ResolveError::NoLabel(conflict.field.clone())),
+        Choice::Ours => {
+            let base = record.base.entry(conflict.remote.clone()).or_default();
+            base.seen
+                .insert(conflict.field.clone(), conflict.theirs.clone());
+        }
+        Choice::Theirs => {
+            let mut to = from.clone();
+            match (&conflict.field, &conflict.theirs) {
+                (Field::Tag(key), Some(text)) => {
+                    to.tags.insert(key.clone(), text.clone());
+                }
+                (Field::Tag(key), None) => {
+                    to.tags.remove(key);
+                }
+                (_, text) => to.description.clone_from(text),
+            }
+            record.apply(
+                &Change::SetAttributes { from, to },
+                Author::From(&conflict.remote),
+            )?;
+        }
+    }
+    Ok(Resolution::default())
+}
+
+fn resolve_lifecycle(
+    record: &mut Record,
+    conflict: &Conflict,
+    choice: &Choice,
+) -> Result<Resolution, ResolveError> {
+    use crate::model::Class;
+    if conflict.ours.as_deref() != Some(record.state.lifecycle.as_str()) {
+        return Err(ResolveError::Stale);
+    }
+    let mut done = Resolution::default();
+    let mut next = record.clone();
+    let remote = &conflict.remote;
+    match choice {
+        Choice::To(_) => return Err(ResolveError::NoLabel(conflict.field.clone())),
+        Choice::Ours => {
+            let base = next.base.entry(remote.clone()).or_default();
+            base.seen.insert(Field::Lifecycle, conflict.theirs.clone());
+        }
+        Choice::Theirs => {
+            if let Some(current) = next.state.current().cloned() {
+                done.kept.extend(keep(&mut next, &current)?);
+            }
+            match conflict.class {
+                Class::ScheduleEdit => next.apply(&Change::Restore, Author::From(remote))?,
+                Class::EditRecreate => undo_edits(&mut next, conflict)?,
+                _ if conflict.theirs.as_deref() == Some("scheduled") => {
+                    next.apply(&Change::Delete { date: None }, Author::From(remote))?;
+                }
+                _ => next.apply(&Change::Tombstone, Author::From(remote))?,
+            }
+        }
+    }
+    *record = next;
+    Ok(done)
+}
+
+/// Puts labels and attributes back to what was last agreed with the remote, so that
+/// the next plan can put the old incarnation aside.
+fn undo_edits(record: &mut Record, conflict: &Conflict) -> Result<(), ResolveError> {
+    let author = Author::From(&conflict.remote);
+    let Some(pair) = record
+        .base
+        .get(&conflict.remote)
+        .and_then(|b| b.pair.clone())
+    else {
+        return Err(ResolveError::Stale);
+    };
+    let labels: std::collections::BTreeSet<StagingLabel> = pair
+        .local
+        .labels
+        .keys()
+        .chain(record.state.labels.keys())
+        .filter(|l| travels(l))
+        .cloned()
+        .collect();
+    for label in labels {
+        let from = record.state.labels.get(&label).cloned();
+        let to = pair.local.labels.get(&label).cloned();
+        if from != to {
+            record.apply(&Change::MoveLabel { label, from, to }, author)?;
+        }
+    }
+    let from = record.state.attributes.clone();
+    let to = pair.local.attributes.clone();
+    if from != to {
+        record.apply(&Change::SetAttributes { from, to }, author)?;
+    }
+    // After a restore here, the base's lifecycle is still the scheduled one.
+    if pair.local.lifecycle != Lifecycle::Live && record.state.lifecycle.is_live() {
+        record.apply(&Change::Delete { date: None }, author)?;
+    }
+    if let Some(base) = record.base.get_mut(&conflict.remote) {
+        base.intents.clear();
+    }
+    Ok(())
+}
+
+/// Gives a version that lost a label that is findable: `sr/lost/<day>-<id8>`, the
+/// day being that of its making, so that two clones write the same.
+fn keep(
+    record: &mut Record,
+    lost: &VersionId,
+) -> Result<Option<(StagingLabel, VersionId)>, ResolveError> {
+    let day = record
+        .state
+        .versions
+        .get(lost)
+        .and_then(|v| v.created)
+        .map_or_else(|| "undated".to_owned(), crate::model::Timestamp::day);
+    let id8: String = lost.as_str().chars().take(8).collect();
+    let Ok(label) = format!("sr/lost/{day}-{id8}").parse::<StagingLabel>() else {
+        return Ok(None);
+    };
+    let from = record.state.labels.get(&label).cloned();
+    if from.as_ref() != Some(lost) {
+        record.apply(
+            &Change::MoveLabel {
+                label: label.clone(),
+                from,
+                to: Some(lost.clone()),
+            },
+            Author::Here,
+        )?;
+    }
+    Ok(Some((label, lost.clone())))
+}

@@ -1,0 +1,170 @@
+//! Reasons to stop before a plan that is right is carried out all the same.
+
+use std::collections::BTreeMap;
+
+use super::{Plan, Side};
+use crate::model::{Base, Change, Lifecycle, RemoteName, RemoteView};
+
+/// How many deletions one run may carry out without a person's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// This many are always allowed.
+    pub count: usize,
+    /// Beyond `count`, this share of the side's secrets, in percent.
+    pub percent: u8,
+}
+
+impl Default for Limits {
+    /// Ten, or ten percent (sync.md section 1.4).
+    fn default() -> Self {
+        Self {
+            count: 10,
+            percent: 10,
+        }
+    }
+}
+
+/// Why a run stops before its first step.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// A remote that had secrets lists none: a wrong profile or Region looks so.
+    #[error("remote {remote} lists no secrets at all, but {known} were synced with it before")]
+    EmptyListing {
+        /// The remote.
+        remote: RemoteName,
+        /// How many it had.
+        known: usize,
+    },
+    /// More deletions than the limits allow.
+    #[error("{deletions} of {total} secrets would be deleted on {side}; at most {allowed} may be")]
+    TooManyDeletions {
+        /// `the vault` or the remote.
+        side: String,
+        /// How many.
+        deletions: usize,
+        /// Of how many.
+        total: usize,
+        /// The limit.
+        allowed: usize,
+    },
+    /// Every secret of a folder at once.
+    #[error("all {count} secrets under {folder} would be deleted on {side}")]
+    WholeFolder {
+        /// `the vault` or the remote.
+        side: String,
+        /// The folder, with its final `/`.
+        folder: String,
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Plan {
+    /// Checks the plan against what no single run should do unasked.
+    pub fn check(
+        &self,
+        base: &Base,
+        remotes: &BTreeMap<RemoteName, RemoteView>,
+        limits: Limits,
+    ) -> Result<(), Halt> {
+        for (remote, view) in remotes {
+            let known = base
+                .values()
+                .filter_map(|b| b.get(remote)?.pair.as_ref())
+                .filter(|p| p.remote.lifecycle == Lifecycle::Live)
+                .count();
+            if known > 0 && view.listed == 0 {
+                return Err(Halt::EmptyListing {
+                    remote: remote.clone(),
+                    known,
+                });
+            }
+        }
+        let mut deletions: BTreeMap<Side, Vec<&str>> = BTreeMap::new();
+        for (name, action) in self.actions() {
+            if matches!(action.change, Change::Delete { .. } | Change::Tombstone)
+                && !self.was_deleted_before(name, base, action)
+            {
+                deletions
+                    .entry(action.on.clone())
+                    .or_default()
+                    .push(name.as_str());
+            }
+        }
+        for (side, names) in deletions {
+            let live = live_names(&side, base);
+            let allowed = limits
+                .count
+                .max(live.len().saturating_mul(usize::from(limits.percent)) / 100);
+            let side = match side {
+                Side::Local => "the vault".to_owned(),
+                Side::Remote(remote) => remote.to_string(),
+            };
+            if names.len() > allowed {
+                return Err(Halt::TooManyDeletions {
+                    side,
+                    deletions: names.len(),
+                    total: live.len(),
+                    allowed,
+                });
+            }
+            if let Some((folder, count)) = whole_folder(&names, &live) {
+                return Err(Halt::WholeFolder {
+                    side,
+                    folder,
+                    count,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A secret whose recovery window ran out was already counted when it was
+    /// scheduled.
+    fn was_deleted_before(
+        &self,
+        name: &crate::model::SecretName,
+        base: &Base,
+        action: &super::Action,
+    ) -> bool {
+        action.change == Change::Tombstone
+            && action.source.as_ref().is_some_and(|source| {
+                base.get(name)
+                    .and_then(|b| b.get(source)?.pair.as_ref())
+                    .is_some_and(|p| p.local.lifecycle != Lifecycle::Live)
+            })
+    }
+}
+
+fn live_names<'a>(side: &Side, base: &'a Base) -> Vec<&'a str> {
+    let live = |remote: &RemoteName, b: &crate::model::SecretBase| {
+        b.get(remote)
+            .and_then(|b| b.pair.as_ref())
+            .is_some_and(|p| p.remote.lifecycle == Lifecycle::Live)
+    };
+    base.iter()
+        .filter(|(_, b)| match side {
+            Side::Local => b.keys().any(|remote| live(remote, b)),
+            Side::Remote(remote) => live(remote, b),
+        })
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// A folder of three secrets or more that would be empty afterwards. Fewer are
+/// deleted together every day.
+fn whole_folder(names: &[&str], live: &[&str]) -> Option<(String, usize)> {
+    let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        if let Some((folder, _)) = name.split_once('/') {
+            *folders.entry(folder).or_default() += 1;
+        }
+    }
+    folders.into_iter().find_map(|(folder, count)| {
+        let all = live
+            .iter()
+            .filter(|n| n.split_once('/').is_some_and(|(f, _)| f == folder))
+            .count();
+        (count >= 3 && count >= all).then(|| (format!("{folder}/"), count))
+    })
+}
