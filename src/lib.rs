@@ -19,4 +19,6 @@
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
 #![forbid(unsafe_code)]
 
+pub mod crypto;
 pub mod model;
+pub mod vault;
