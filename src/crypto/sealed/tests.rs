@@ -97,7 +97,7 @@ fn every_changed_byte_is_noticed_and_damage_is_told_from_a_wrong_passphrase() {
         bytes[at] = match bytes[at] {
             b'A' => b'B',
             b'q' => b'p',
-            _ if at % 2 == 0 => b'A',
+            _ if at.is_multiple_of(2) => b'A',
             _ => b'q',
         };
         String::from_utf8(bytes).unwrap()
