@@ -20,6 +20,8 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod crypto;
 pub mod model;
 pub mod plan;
 pub mod store;
+pub mod vault;
