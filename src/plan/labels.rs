@@ -81,11 +81,11 @@ pub(super) fn merge_label<'a>(
         // A move made here that only another remote has not seen yet is no rival of
         // this one's.
         if !sides.iter().any(|s| news(s) && moved(s)) {
-            return spread(here, theirs, sides);
+            return spread(label, state, here, theirs, sides);
         }
         // Both sides moved it. Only AWSCURRENT has an ancestry to settle that by.
         if label.is_current() && follows(here, theirs) {
-            return spread(here, theirs, sides);
+            return spread(label, state, here, theirs, sides);
         }
         for side in sides.iter().filter(|s| s.there != here) {
             let clean = side.intent == Some(side.there)
@@ -144,6 +144,8 @@ pub(super) fn merge_label<'a>(
 /// The remote's answer goes into the vault, and on to every remote that was in step
 /// with it until now.
 fn spread<'a>(
+    label: &StagingLabel,
+    state: &SecretState,
     here: Option<&'a VersionId>,
     from: &LabelSide<'a>,
     sides: &[LabelSide<'a>],
@@ -152,7 +154,11 @@ fn spread<'a>(
     let (mut push, mut held) = (Vec::new(), Vec::new());
     for side in sides.iter().filter(|s| s.there != to) {
         let in_step = match side.base {
-            Some(_) => side.there == here || side.intent == Some(side.there),
+            Some(_) => {
+                side.there == here
+                    || side.intent == Some(side.there)
+                    || (label.is_current() && is_ahead(state, from, side))
+            }
             None => side.there.is_none() && to.is_some(),
         };
         if in_step && side.may_push {

@@ -180,8 +180,6 @@ struct Draft<'a> {
     record: Record,
     remotes: BTreeMap<&'a RemoteName, Snapshot>,
     plan: SecretPlan,
-    /// Texts and labels that may not be pushed keep their old base.
-    unpushed: BTreeMap<&'a RemoteName, (BTreeSet<Place>, BTreeSet<StagingLabel>)>,
     refetched: bool,
     broken: Option<String>,
 }
@@ -199,7 +197,6 @@ impl<'a> Draft<'a> {
             record,
             remotes: BTreeMap::new(),
             plan: SecretPlan::default(),
-            unpushed: BTreeMap::new(),
             refetched: false,
             broken: None,
         }
@@ -572,13 +569,17 @@ impl<'a> Draft<'a> {
         if merging.is_empty() && creating.is_empty() {
             return;
         }
-        // A tombstone that makes room for the remote's secret has no say.
-        let alive = self
-            .local
-            .is_some_and(|s| s.lifecycle != Lifecycle::Tombstone)
-            || merging
+        // A deleted secret that makes room for another incarnation has no say.
+        let revived = |same: bool| {
+            merging
                 .iter()
-                .any(|s| s.verdict == Verdict::Revive && s.pair.is_some());
+                .any(|s| s.verdict == Verdict::Revive && s.pair.is_some() == same)
+        };
+        let alive = !revived(false)
+            && (self
+                .local
+                .is_some_and(|s| s.lifecycle != Lifecycle::Tombstone)
+                || revived(true));
 
         let texts = self.merge_texts(&merging, alive);
         let labels = self.merge_labels(&merging, alive);
@@ -833,16 +834,13 @@ impl<'a> Draft<'a> {
             {
                 if push.contains(&seat.remote) {
                     moves.push((label, *to));
-                } else if h.contains(&seat.remote) {
-                    self.unpushed(seat).1.insert(label.clone());
-                    held = true;
+                } else {
+                    held |= h.contains(&seat.remote);
                 }
             }
         }
         let wanted: Vec<VersionId> = moves.iter().filter_map(|(_, to)| to.cloned()).collect();
         if !self.put_there(seat, &wanted) {
-            let labels = moves.iter().map(|(label, _)| (*label).clone());
-            self.unpushed(seat).1.extend(labels.collect::<Vec<_>>());
             moves.clear();
         }
         for (label, to) in moves {
@@ -856,9 +854,8 @@ impl<'a> Draft<'a> {
         for (place, text) in texts {
             if text.push.contains(seat.remote) {
                 place.set(&mut to, text.text.as_deref());
-            } else if text.held.contains(seat.remote) {
-                self.unpushed(seat).0.insert(place.clone());
-                held = true;
+            } else {
+                held |= text.held.contains(seat.remote);
             }
         }
         if from != to {
@@ -961,10 +958,6 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn unpushed(&mut self, seat: &Seat<'a>) -> &mut (BTreeSet<Place>, BTreeSet<StagingLabel>) {
-        self.unpushed.entry(seat.remote).or_default()
-    }
-
     /// Works out what to remember, and hands the plan over.
     fn finish(mut self, seats: &[Seat<'a>]) -> SecretPlan {
         if let Some(reason) = self.broken.take() {
@@ -1027,35 +1020,8 @@ impl<'a> Draft<'a> {
                 ..Face::default()
             };
         }
-        if let Some((places, labels)) = self.unpushed.get(seat.remote) {
-            for place in places {
-                let was = old.and_then(|p| place.get(&p.local.attributes));
-                place.set(&mut local.attributes, was);
-            }
-            for label in labels {
-                match old.and_then(|p| p.local.labels.get(label)) {
-                    Some(was) => local.labels.insert(label.clone(), was.clone()),
-                    None => local.labels.remove(label),
-                };
-            }
-        }
-        if !seat.may_pull
-            && let Some(old) = old
-        {
-            keep_unpulled(&mut remote, &local, old, seat);
-        }
-        let mut intents = self
-            .record
-            .base
-            .get(seat.remote)
-            .map(|b| b.intents.clone())
-            .unwrap_or_default();
-        let here = &self.record.state.labels;
-        let unpushed = self.unpushed.get(seat.remote);
-        intents.retain(|label, _| {
-            unpushed.is_some_and(|(_, labels)| labels.contains(label))
-                && here.get(label) != remote.labels.get(label)
-        });
+        let old_intents = self.record.base.get(seat.remote).map(|b| &b.intents);
+        let intents = keep_differences(&mut local, &mut remote, old, old_intents);
         let wrote = self
             .plan
             .actions
@@ -1094,38 +1060,58 @@ struct Text {
     held: BTreeSet<RemoteName>,
 }
 
-/// Where changes are not pulled, what the remote changed by itself is not accepted:
-/// its half of the base stays as it was.
-fn keep_unpulled(remote: &mut Face, local: &Face, old: &Pair, seat: &Seat<'_>) {
-    let Some(seen) = seat.seen else {
-        return;
-    };
-    for place in Place::all([&remote.attributes.clone(), &old.remote.attributes].into_iter()) {
-        let is = place.get(&seen.state.attributes);
-        if is != place.get(&old.remote.attributes)
-            && place.get(&remote.attributes) == is
-            && place.get(&local.attributes) != is
-        {
-            place.set(&mut remote.attributes, place.get(&old.remote.attributes));
+/// What still differs after the plan was not agreed on: it may not be pushed, or is
+/// not pulled. There both halves of the base stay as they were, and a move made here
+/// keeps its origin, so that the next plan sees the same question again.
+fn keep_differences(
+    local: &mut Face,
+    remote: &mut Face,
+    old: Option<&Pair>,
+    old_intents: Option<&BTreeMap<StagingLabel, Option<VersionId>>>,
+) -> BTreeMap<StagingLabel, Option<VersionId>> {
+    for place in Place::all([&local.attributes.clone(), &remote.attributes.clone()].into_iter()) {
+        if place.get(&local.attributes) != place.get(&remote.attributes) {
+            let here = old.and_then(|p| place.get(&p.local.attributes));
+            let there = old.and_then(|p| place.get(&p.remote.attributes));
+            place.set(&mut local.attributes, here);
+            place.set(&mut remote.attributes, there);
         }
     }
-    let labels: BTreeSet<StagingLabel> = remote
+    let mut intents = BTreeMap::new();
+    let all: BTreeSet<StagingLabel> = local
         .labels
         .keys()
-        .chain(old.remote.labels.keys())
+        .chain(remote.labels.keys())
         .filter(|l| travels(l))
         .cloned()
         .collect();
-    for label in labels {
-        let is = seen.state.labels.get(&label);
-        let was = old.remote.labels.get(&label);
-        if is != was && remote.labels.get(&label) == is && local.labels.get(&label) != is {
-            match was {
-                Some(was) => remote.labels.insert(label, was.clone()),
-                None => remote.labels.remove(&label),
-            };
+    for label in all {
+        let here = local.labels.get(&label).cloned();
+        let there = remote.labels.get(&label).cloned();
+        if here == there {
+            continue;
+        }
+        if let Some(from) = old_intents.and_then(|i| i.get(&label)) {
+            intents.insert(label.clone(), from.clone());
+        } else if old.is_none() && here.is_some() {
+            intents.insert(label.clone(), there);
+        }
+        put_back(local, old.map(|p| &p.local), &label);
+        put_back(remote, old.map(|p| &p.remote), &label);
+        if label.is_current() {
+            // AWSPREVIOUS moved with it and waits with it.
+            put_back(local, old.map(|p| &p.local), &StagingLabel::previous());
+            put_back(remote, old.map(|p| &p.remote), &StagingLabel::previous());
         }
     }
+    intents
+}
+
+fn put_back(face: &mut Face, old: Option<&Face>, label: &StagingLabel) {
+    match old.and_then(|f| f.labels.get(label)) {
+        Some(was) => face.labels.insert(label.clone(), was.clone()),
+        None => face.labels.remove(label),
+    };
 }
 
 /// Labels with AWSCURRENT first, then by name.

@@ -190,7 +190,9 @@ fn short(action: &Action) -> String {
     let text = action.to_string();
     let text = text.replace("0000000", "").replace("vault: ", "v: ");
     let text = text.replace("1970-01-01T00:16:40.000Z", "D");
-    let text = text.replace("AWSCURRENT", "CUR").replace("AWSPREVIOUS", "PREV");
+    let text = text
+        .replace("AWSCURRENT", "CUR")
+        .replace("AWSPREVIOUS", "PREV");
     text.replace("AWSPENDING", "PEND")
 }
 
@@ -206,74 +208,239 @@ fn existence_table() {
     let v1 = "CUR=1";
     let rows: &[(&str, &str, There<'_>, &str)] = &[
         ("UxU", v1, There(v1, v1, "", v1), ""),
-        ("UxC", v1, There(v1, v1, "", "CUR=2 PREV=1"),
-            "v: copy version 2; v: move CUR from 1 to 2; ="),
-        ("UxN first sight", "-", There("none", "", "", "CUR=2 PREV=1 desc=x"),
-            "v: create; v: copy version 2; v: copy version 1; v: put CUR on 2; v: put PREV on 1; ="),
-        ("UxN after a tombstone, new incarnation", "tomb CUR=1", There("tomb", "tomb", "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; ="),
-        ("UxN same ARN as the tombstone: list lag", "tomb CUR=1", There("tomb", "tomb", "", "CUR=1"), ""),
-        ("UxD", v1, There(v1, v1, "", "-"), "v: mark as deleted (all versions are kept); ="),
-        ("UxS", v1, There(v1, v1, "", "sched CUR=1"), "v: schedule deletion for D; ="),
-        ("UxR", "sched CUR=1", There("sched CUR=1", "sched CUR=1", "", "CUR=2 PREV=1"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; ="),
-        ("UxX", v1, There(v1, v1, "", "arn2 CUR=2"),
-            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 2; v: put CUR on 2; (a: deleted and created anew there; the old one is kept as s@AAAAAA); ="),
-        ("CxU", "CUR=2 PREV=1", There(v1, v1, "CUR<1", v1),
-            "a: add version 2; a: move CUR from 1 to 2; ="),
-        ("CxC on different fields", "CUR=1 desc=x", There(v1, v1, "", "CUR=1 tag.k=y"),
-            "v: set tag k; a: set the description; ="),
-        ("CxC on one field", "CUR=1 desc=x", There(v1, v1, "", "CUR=1 desc=y"),
-            "CONFLICT a description edit/edit"),
-        ("CxD", "CUR=2 PREV=1", There(v1, v1, "CUR<1", "-"), "CONFLICT a lifecycle edit/delete"),
-        ("CxS", "CUR=2 PREV=1", There(v1, v1, "CUR<1", "sched CUR=1"),
-            "CONFLICT a lifecycle edit/schedule"),
-        ("CxX", "CUR=2 PREV=1", There(v1, v1, "CUR<1", "arn2 CUR=3"),
-            "v: copy version 3; CONFLICT a lifecycle edit/recreate"),
-        ("NxU", "CUR=2 PREV=1 blue=3 desc=x", There("none", "", "", "-"),
-            "a: create with version 1; a: add version 2; a: add version 3; a: move CUR from 1 to 2; a: put blue on 3; ="),
-        ("NxU one version", v1, There("none", "", "", "-"), "a: create with version 1; ="),
-        ("NxU no version", "desc=x", There("none", "", "", "-"), "a: create; ="),
-        ("NxU after a tombstone", v1, There("tomb", "tomb", "", "-"), "a: create with version 1; ="),
+        (
+            "UxC",
+            v1,
+            There(v1, v1, "", "CUR=2 PREV=1"),
+            "v: copy version 2; v: move CUR from 1 to 2; =",
+        ),
+        (
+            "UxN first sight",
+            "-",
+            There("none", "", "", "CUR=2 PREV=1 desc=x"),
+            "v: create; v: copy version 2; v: copy version 1; v: put CUR on 2; v: put PREV on 1; =",
+        ),
+        (
+            "UxN after a tombstone, new incarnation",
+            "tomb CUR=1",
+            There("tomb", "tomb", "", "arn2 CUR=2"),
+            "v: restore; v: copy version 2; v: move CUR from 1 to 2; =",
+        ),
+        (
+            "UxN same ARN as the tombstone: list lag",
+            "tomb CUR=1",
+            There("tomb", "tomb", "", "CUR=1"),
+            "",
+        ),
+        (
+            "UxD",
+            v1,
+            There(v1, v1, "", "-"),
+            "v: mark as deleted (all versions are kept); =",
+        ),
+        (
+            "UxS",
+            v1,
+            There(v1, v1, "", "sched CUR=1"),
+            "v: schedule deletion for D; =",
+        ),
+        (
+            "UxR",
+            "sched CUR=1",
+            There("sched CUR=1", "sched CUR=1", "", "CUR=2 PREV=1"),
+            "v: restore; v: copy version 2; v: move CUR from 1 to 2; =",
+        ),
+        (
+            "UxX",
+            v1,
+            There(v1, v1, "", "arn2 CUR=2"),
+            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 2; v: put CUR on 2; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
+        ),
+        (
+            "CxU",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", v1),
+            "a: add version 2; a: move CUR from 1 to 2; =",
+        ),
+        (
+            "CxC on different fields",
+            "CUR=1 desc=x",
+            There(v1, v1, "", "CUR=1 tag.k=y"),
+            "v: set tag k; a: set the description; =",
+        ),
+        (
+            "CxC on one field",
+            "CUR=1 desc=x",
+            There(v1, v1, "", "CUR=1 desc=y"),
+            "CONFLICT a description edit/edit",
+        ),
+        (
+            "CxD",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "-"),
+            "CONFLICT a lifecycle edit/delete",
+        ),
+        (
+            "CxS",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "sched CUR=1"),
+            "CONFLICT a lifecycle edit/schedule",
+        ),
+        (
+            "CxX",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "arn2 CUR=3"),
+            "v: copy version 3; CONFLICT a lifecycle edit/recreate",
+        ),
+        (
+            "NxU",
+            "CUR=2 PREV=1 blue=3 desc=x",
+            There("none", "", "", "-"),
+            "a: create with version 1; a: add version 2; a: add version 3; a: move CUR from 1 to 2; a: put blue on 3; =",
+        ),
+        (
+            "NxU one version",
+            v1,
+            There("none", "", "", "-"),
+            "a: create with version 1; =",
+        ),
+        (
+            "NxU no version",
+            "desc=x",
+            There("none", "", "", "-"),
+            "a: create; =",
+        ),
+        (
+            "NxU after a tombstone",
+            v1,
+            There("tomb", "tomb", "", "-"),
+            "a: create with version 1; =",
+        ),
         ("NxN equal ids: adopt", v1, There("none", "", "", v1), "="),
-        ("NxN different ids", v1, There("none", "", "", "CUR=2"),
-            "v: copy version 2; CONFLICT a label AWSCURRENT create/create"),
-        ("NxN different description", "CUR=1 desc=x", There("none", "", "", "CUR=1 desc=y"),
-            "CONFLICT a description create/create"),
-        ("NxN disjoint", "CUR=1 desc=x", There("none", "", "", "CUR=1 tag.k=y blue=1"),
-            "v: set tag k; v: put blue on 1; a: set the description; ="),
-        ("NxS", v1, There("none", "", "", "sched CUR=2"), "CONFLICT a lifecycle name/scheduled"),
-        ("absent x S", "-", There("none", "", "", "sched CUR=2"),
-            "(a: scheduled for deletion there; its values cannot be read)"),
-        ("DxU", "tomb CUR=1", There(v1, v1, "", v1), "a: schedule deletion; ="),
-        ("DxC: the remote's edit wins", "tomb CUR=1", There(v1, v1, "", "CUR=2 PREV=1"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); ="),
+        (
+            "NxN different ids",
+            v1,
+            There("none", "", "", "CUR=2"),
+            "v: copy version 2; CONFLICT a label AWSCURRENT create/create",
+        ),
+        (
+            "NxN different description",
+            "CUR=1 desc=x",
+            There("none", "", "", "CUR=1 desc=y"),
+            "CONFLICT a description create/create",
+        ),
+        (
+            "NxN disjoint",
+            "CUR=1 desc=x",
+            There("none", "", "", "CUR=1 tag.k=y blue=1"),
+            "v: set tag k; v: put blue on 1; a: set the description; =",
+        ),
+        (
+            "NxS",
+            v1,
+            There("none", "", "", "sched CUR=2"),
+            "CONFLICT a lifecycle name/scheduled",
+        ),
+        (
+            "absent x S",
+            "-",
+            There("none", "", "", "sched CUR=2"),
+            "(a: scheduled for deletion there; its values cannot be read)",
+        ),
+        (
+            "DxU",
+            "tomb CUR=1",
+            There(v1, v1, "", v1),
+            "a: schedule deletion; =",
+        ),
+        (
+            "DxC: the remote's edit wins",
+            "tomb CUR=1",
+            There(v1, v1, "", "CUR=2 PREV=1"),
+            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+        ),
         ("DxD", "tomb CUR=1", There(v1, v1, "", "-"), "="),
         ("DxS", "tomb CUR=1", There(v1, v1, "", "sched CUR=1"), "="),
-        ("DxR", "tomb CUR=1", There("sched CUR=1", "sched CUR=1", "", v1),
-            "v: restore; (a: deleted here, but changed there since: lives again); ="),
-        ("DxX", "tomb CUR=1", There(v1, v1, "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); ="),
-        ("SxU", "sched CUR=1", There(v1, v1, "", v1), "a: schedule deletion for D; ="),
-        ("SxU gathers first", "sched CUR=1", There("CUR=1", "CUR=1 PREV=2", "", "CUR=1 PREV=2"),
-            "v: copy version 2; a: schedule deletion for D; ="),
-        ("SxC", "sched CUR=1", There(v1, v1, "", "CUR=2 PREV=1"),
-            "v: copy version 2; CONFLICT a lifecycle schedule/edit"),
-        ("SxD", "sched CUR=1", There(v1, v1, "", "-"), "v: mark as deleted (all versions are kept); ="),
+        (
+            "DxR",
+            "tomb CUR=1",
+            There("sched CUR=1", "sched CUR=1", "", v1),
+            "v: restore; (a: deleted here, but changed there since: lives again); =",
+        ),
+        (
+            "DxX",
+            "tomb CUR=1",
+            There(v1, v1, "", "arn2 CUR=2"),
+            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+        ),
+        (
+            "SxU",
+            "sched CUR=1",
+            There(v1, v1, "", v1),
+            "a: schedule deletion for D; =",
+        ),
+        (
+            "SxU gathers first",
+            "sched CUR=1",
+            There("CUR=1", "CUR=1 PREV=2", "", "CUR=1 PREV=2"),
+            "v: copy version 2; a: schedule deletion for D; =",
+        ),
+        (
+            "SxC",
+            "sched CUR=1",
+            There(v1, v1, "", "CUR=2 PREV=1"),
+            "v: copy version 2; CONFLICT a lifecycle schedule/edit",
+        ),
+        (
+            "SxD",
+            "sched CUR=1",
+            There(v1, v1, "", "-"),
+            "v: mark as deleted (all versions are kept); =",
+        ),
         ("SxS", "sched CUR=1", There(v1, v1, "", "sched CUR=1"), "="),
-        ("SxX", "sched CUR=1", There(v1, v1, "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); ="),
-        ("RxU", v1, There("sched CUR=1", "sched CUR=1", "", "sched CUR=1"), "a: restore; ="),
-        ("RxD", v1, There("sched CUR=1", "sched CUR=1", "", "-"),
-            "CONFLICT a lifecycle restore/purged"),
+        (
+            "SxX",
+            "sched CUR=1",
+            There(v1, v1, "", "arn2 CUR=2"),
+            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+        ),
+        (
+            "RxU",
+            v1,
+            There("sched CUR=1", "sched CUR=1", "", "sched CUR=1"),
+            "a: restore; =",
+        ),
+        (
+            "RxD",
+            v1,
+            There("sched CUR=1", "sched CUR=1", "", "-"),
+            "CONFLICT a lifecycle restore/purged",
+        ),
         ("RxR", v1, There("sched CUR=1", "sched CUR=1", "", v1), "="),
-        ("RxX", v1, There("sched CUR=1", "sched CUR=1", "", "arn2 CUR=2"),
-            "v: copy version 2; CONFLICT a lifecycle edit/recreate"),
-        ("scheduled here before any sync, live there: first sync never deletes",
-            "sched CUR=1", There("none", "", "", v1), "CONFLICT a lifecycle schedule/edit"),
-        ("base scheduled, purged there", "sched CUR=1", There("sched CUR=1", "sched CUR=1", "", "-"),
-            "v: mark as deleted (all versions are kept); ="),
-        ("tombstone never synced", "tomb CUR=1", There("none", "", "", "-"), ""),
+        (
+            "RxX",
+            v1,
+            There("sched CUR=1", "sched CUR=1", "", "arn2 CUR=2"),
+            "v: copy version 2; CONFLICT a lifecycle edit/recreate",
+        ),
+        (
+            "scheduled here before any sync, live there: first sync never deletes",
+            "sched CUR=1",
+            There("none", "", "", v1),
+            "CONFLICT a lifecycle schedule/edit",
+        ),
+        (
+            "base scheduled, purged there",
+            "sched CUR=1",
+            There("sched CUR=1", "sched CUR=1", "", "-"),
+            "v: mark as deleted (all versions are kept); =",
+        ),
+        (
+            "tombstone never synced",
+            "tomb CUR=1",
+            There("none", "", "", "-"),
+            "",
+        ),
     ];
     for (row, here, there, expected) in rows {
         let There(a, b, c, d) = there;
@@ -287,92 +454,292 @@ fn label_table() {
     let v1 = "CUR=1";
     let rows: &[(&str, &str, There<'_>, &str)] = &[
         // AWSCURRENT
-        ("CUR U x moved", v1, There(v1, v1, "", "CUR=2 PREV=1"),
-            "v: copy version 2; v: move CUR from 1 to 2; ="),
-        ("CUR moved x U", "CUR=2 PREV=1", There(v1, v1, "CUR<1", v1),
-            "a: add version 2; a: move CUR from 1 to 2; ="),
-        ("CUR moved x U, base merged past the author", "CUR=5 PREV=1 v2", There("CUR=2", "CUR=2", "CUR<1", "CUR=2"),
-            "CONFLICT a label AWSCURRENT edit/edit"),
-        ("CUR moved x moved same", "CUR=2 PREV=1", There(v1, v1, "CUR<1", "CUR=2 PREV=1"), "="),
-        ("CUR moved x moved, remote ahead", "CUR=2 PREV=1 2<1", There(v1, v1, "CUR<1", "CUR=3 PREV=2"),
-            "v: copy version 3; v: move CUR from 2 to 3; ="),
-        ("CUR moved x moved, here ahead", "CUR=3 PREV=2 3<2 2<1", There(v1, v1, "CUR<1", "CUR=2 PREV=1"),
-            "a: add version 3; a: move CUR from 2 to 3; ="),
-        ("CUR moved x moved, not ff", "CUR=2 PREV=1 2<1", There(v1, v1, "CUR<1", "CUR=4 PREV=1"),
-            "v: copy version 4; CONFLICT a label AWSCURRENT edit/edit"),
-        ("CUR moved x rolled back there: never fast-forwarded over", "CUR=3 PREV=2 3<2 2<1",
+        (
+            "CUR U x moved",
+            v1,
+            There(v1, v1, "", "CUR=2 PREV=1"),
+            "v: copy version 2; v: move CUR from 1 to 2; =",
+        ),
+        (
+            "CUR moved x U",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", v1),
+            "a: add version 2; a: move CUR from 1 to 2; =",
+        ),
+        (
+            "CUR moved x U, base merged past the author",
+            "CUR=5 PREV=1 v2",
+            There("CUR=2", "CUR=2", "CUR<1", "CUR=2"),
+            "CONFLICT a label AWSCURRENT edit/edit",
+        ),
+        (
+            "CUR moved x moved same",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "CUR=2 PREV=1"),
+            "=",
+        ),
+        (
+            "CUR moved x moved, remote ahead",
+            "CUR=2 PREV=1 2<1",
+            There(v1, v1, "CUR<1", "CUR=3 PREV=2"),
+            "v: copy version 3; v: move CUR from 2 to 3; =",
+        ),
+        (
+            "CUR moved x moved, here ahead",
+            "CUR=3 PREV=2 3<2 2<1 v1",
+            There(v1, v1, "CUR<1", "CUR=2 PREV=1"),
+            "a: add version 3; a: move CUR from 2 to 3; =",
+        ),
+        (
+            "CUR moved x moved, not ff",
+            "CUR=2 PREV=1 2<1",
+            There(v1, v1, "CUR<1", "CUR=4 PREV=1"),
+            "v: copy version 4; CONFLICT a label AWSCURRENT edit/edit",
+        ),
+        (
+            "CUR moved x rolled back there: never fast-forwarded over",
+            "CUR=3 PREV=2 3<2 2<1 v1",
             There("CUR=2 PREV=1", "CUR=2 PREV=1", "CUR<2", "CUR=1 PREV=2"),
-            "CONFLICT a label AWSCURRENT edit/edit"),
-        ("CUR rolled back here x U", "CUR=1 PREV=2 2<1", There("CUR=2 PREV=1", "CUR=2 PREV=1", "CUR<2", "CUR=2 PREV=1"),
-            "a: move CUR from 2 to 1; ="),
-        ("CUR rolled back here, collected there x U", "CUR=1 PREV=2 3<2", There("CUR=3 PREV=2", "CUR=3 PREV=2", "CUR<3", "CUR=3 PREV=2"),
-            "v: copy version 3; a: add version 1; a: move CUR from 3 to 1; ="),
-        ("CUR first value here", "CUR=1", There("desc=x", "desc=x", "CUR<none", "desc=x"),
-            "a: clear the description; a: add version 1; ="),
-        ("CUR first value there", "desc=x", There("desc=x", "desc=x", "", "desc=x CUR=1"),
-            "v: copy version 1; v: put CUR on 1; ="),
-        ("CUR first value on both, different", "CUR=1 desc=x", There("desc=x", "desc=x", "CUR<none", "desc=x CUR=2"),
-            "v: copy version 2; CONFLICT a label AWSCURRENT edit/edit"),
-        ("CUR here is older than agreed and nobody moved it", "CUR=1 v2", There("CUR=2", "CUR=2", "", "CUR=2"),
-            "CONFLICT a label AWSCURRENT rewound"),
-        ("CUR here is older, and the remote went on: a mirror follows", "CUR=1 v2", There("CUR=2", "CUR=2", "", "CUR=3 PREV=2"),
-            "v: copy version 3; v: move CUR from 1 to 3; v: move PREV from 1 to 2; ="),
+            "CONFLICT a label AWSCURRENT edit/edit",
+        ),
+        (
+            "CUR rolled back here x U",
+            "CUR=1 PREV=2 2<1",
+            There("CUR=2 PREV=1", "CUR=2 PREV=1", "CUR<2", "CUR=2 PREV=1"),
+            "a: move CUR from 2 to 1; =",
+        ),
+        (
+            "CUR rolled back here, collected there x U",
+            "CUR=1 PREV=2 3<2",
+            There("CUR=3 PREV=2", "CUR=3 PREV=2", "CUR<3", "CUR=3 PREV=2"),
+            "a: add version 1; a: move CUR from 3 to 1; =",
+        ),
+        (
+            "CUR first value here",
+            "CUR=1",
+            There("desc=x", "desc=x", "CUR<none", "desc=x"),
+            "a: clear the description; a: add version 1; =",
+        ),
+        (
+            "CUR first value there",
+            "desc=x",
+            There("desc=x", "desc=x", "", "desc=x CUR=1"),
+            "v: copy version 1; v: put CUR on 1; =",
+        ),
+        (
+            "CUR first value on both, different",
+            "CUR=1 desc=x",
+            There("desc=x", "desc=x", "CUR<none", "desc=x CUR=2"),
+            "v: copy version 2; CONFLICT a label AWSCURRENT edit/edit",
+        ),
+        (
+            "CUR here is older than agreed and nobody moved it",
+            "CUR=1 v2",
+            There("CUR=2", "CUR=2", "", "CUR=2"),
+            "CONFLICT a label AWSCURRENT rewound",
+        ),
+        (
+            "CUR here is older, and the remote went on: a mirror follows",
+            "CUR=1 v2",
+            There("CUR=2", "CUR=2", "", "CUR=3 PREV=2"),
+            "v: copy version 3; v: move CUR from 1 to 3; v: move PREV from 1 to 2; =",
+        ),
         // AWSPREVIOUS
-        ("P1 adopt the remote's report", v1, There(v1, v1, "", "CUR=3 PREV=2"),
-            "v: copy version 3; v: copy version 2; v: move CUR from 1 to 3; v: move PREV from 1 to 2; ="),
-        ("P2 offline chain: v2 never goes live", "CUR=3 PREV=2 3<2 2<1", There(v1, v1, "CUR<1", v1),
-            "a: add version 3; a: move CUR from 1 to 3; ="),
-        ("P2 the pair differs and stays quiet", "CUR=3 PREV=2", There("CUR=3 PREV=2", "CUR=3 PREV=1", "", "CUR=3 PREV=1"), ""),
-        ("P5 moved by hand there", "CUR=3 PREV=2 v1", There("CUR=3 PREV=2", "CUR=3 PREV=2", "", "CUR=3 PREV=1"),
-            "v: move PREV from 2 to 1; ="),
-        ("P5 moved by hand here: never pushed", "CUR=3 PREV=1 v2", There("CUR=3 PREV=2", "CUR=3 PREV=2", "", "CUR=3 PREV=2"), ""),
+        (
+            "P1 adopt the remote's report",
+            v1,
+            There(v1, v1, "", "CUR=3 PREV=2"),
+            "v: copy version 3; v: copy version 2; v: move CUR from 1 to 3; v: move PREV from 1 to 2; =",
+        ),
+        (
+            "P2 offline chain: v2 never goes live",
+            "CUR=3 PREV=2 3<2 2<1 v1",
+            There(v1, v1, "CUR<1", v1),
+            "a: add version 3; a: move CUR from 1 to 3; =",
+        ),
+        (
+            "P2 the pair differs and stays quiet",
+            "CUR=3 PREV=2",
+            There("CUR=3 PREV=2", "CUR=3 PREV=1", "", "CUR=3 PREV=1"),
+            "",
+        ),
+        (
+            "P5 moved by hand there",
+            "CUR=3 PREV=2 v1",
+            There("CUR=3 PREV=2", "CUR=3 PREV=2", "", "CUR=3 PREV=1"),
+            "v: move PREV from 2 to 1; =",
+        ),
+        (
+            "P5 moved by hand here: never pushed",
+            "CUR=3 PREV=1 v2",
+            There("CUR=3 PREV=2", "CUR=3 PREV=2", "", "CUR=3 PREV=2"),
+            "",
+        ),
         // AWSPENDING
-        ("PEND added there without a value", v1, There(v1, v1, "", "CUR=1 PEND=9"),
-            "v: copy version 9; v: put PEND on 9; ="),
-        ("PEND added here: refused", "CUR=1 PEND=2", There(v1, v1, "", v1), ""),
-        ("PEND on both, different: the remote wins", "CUR=1 PEND=2", There(v1, v1, "", "CUR=1 PEND=3"),
-            "v: copy version 3; v: move PEND from 2 to 3; ="),
-        ("PEND removed there", "CUR=2 PREV=1 PEND=2", There("CUR=2 PREV=1 PEND=2", "CUR=2 PREV=1 PEND=2", "", "CUR=2 PREV=1"),
-            "v: take PEND off 2; ="),
+        (
+            "PEND added there without a value",
+            v1,
+            There(v1, v1, "", "CUR=1 PEND=9"),
+            "v: copy version 9; v: put PEND on 9; =",
+        ),
+        (
+            "PEND added here: refused",
+            "CUR=1 PEND=2",
+            There(v1, v1, "", v1),
+            "",
+        ),
+        (
+            "PEND on both, different: the remote wins",
+            "CUR=1 PEND=2",
+            There(v1, v1, "", "CUR=1 PEND=3"),
+            "v: copy version 3; v: move PEND from 2 to 3; =",
+        ),
+        (
+            "PEND removed there",
+            "CUR=2 PREV=1 PEND=2",
+            There(
+                "CUR=2 PREV=1 PEND=2",
+                "CUR=2 PREV=1 PEND=2",
+                "",
+                "CUR=2 PREV=1",
+            ),
+            "v: take PEND off 2; =",
+        ),
         // custom
-        ("X U x moved", "CUR=1 X=1 v2", There("CUR=1 X=1", "CUR=1 X=1", "", "CUR=1 X=2"),
-            "v: move X from 1 to 2; ="),
-        ("X moved x U", "CUR=1 X=2", There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=1"),
-            "a: add version 2; a: move X from 1 to 2; ="),
-        ("X moved x moved same", "CUR=1 X=2", There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=2"), "="),
-        ("X moved x moved", "CUR=1 X=2", There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=3"),
-            "v: copy version 3; CONFLICT a label X edit/edit"),
-        ("X added x U", "CUR=1 X=1", There(v1, v1, "X<none", v1), "a: put X on 1; ="),
-        ("X U x added", v1, There(v1, v1, "", "CUR=1 X=1"), "v: put X on 1; ="),
-        ("X added x added same", "CUR=1 X=1", There(v1, v1, "X<none", "CUR=1 X=1"), "="),
-        ("X added x added", "CUR=1 X=1 v2", There(v1, v1, "X<none", "CUR=1 X=2"),
-            "v: copy version 2; CONFLICT a label X edit/edit"),
-        ("X removed x U", v1, There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=1"), "a: take X off 1; ="),
-        ("X U x removed, its version stays findable", "CUR=1 X=2", There("CUR=1 X=2", "CUR=1 X=2", "", v1),
-            "v: take X off 2; v: put sr/was/X on 2; ="),
-        ("X removed x removed", v1, There("CUR=1 X=1", "CUR=1 X=1", "X<1", v1), "="),
-        ("X removed x moved", "CUR=1 v2", There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=2"),
-            "v: copy version 2; CONFLICT a label X edit/edit"),
-        ("X moved x removed", "CUR=1 X=2", There("CUR=1 X=1", "CUR=1 X=1", "X<1", v1),
-            "CONFLICT a label X edit/edit"),
-        ("local labels stay here", "CUR=1 sr/lost/x=2", There(v1, v1, "", v1), ""),
-        ("the holding label is nobody's change", v1, There(v1, v1, "", "CUR=1 SRPUSH=4"), ""),
+        (
+            "X U x moved",
+            "CUR=1 X=1 v2",
+            There("CUR=1 X=1", "CUR=1 X=1", "", "CUR=1 X=2"),
+            "v: move X from 1 to 2; =",
+        ),
+        (
+            "X moved x U",
+            "CUR=1 X=2",
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=1"),
+            "a: add version 2; a: move X from 1 to 2; =",
+        ),
+        (
+            "X moved x moved same",
+            "CUR=1 X=2",
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=2"),
+            "=",
+        ),
+        (
+            "X moved x moved",
+            "CUR=1 X=2",
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=3"),
+            "v: copy version 3; CONFLICT a label X edit/edit",
+        ),
+        (
+            "X added x U",
+            "CUR=1 X=1",
+            There(v1, v1, "X<none", v1),
+            "a: put X on 1; =",
+        ),
+        (
+            "X U x added",
+            v1,
+            There(v1, v1, "", "CUR=1 X=1"),
+            "v: put X on 1; =",
+        ),
+        (
+            "X added x added same",
+            "CUR=1 X=1",
+            There(v1, v1, "X<none", "CUR=1 X=1"),
+            "=",
+        ),
+        (
+            "X added x added",
+            "CUR=1 X=1 v2",
+            There(v1, v1, "X<none", "CUR=1 X=2"),
+            "v: copy version 2; CONFLICT a label X edit/edit",
+        ),
+        (
+            "X removed x U",
+            v1,
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=1"),
+            "a: take X off 1; =",
+        ),
+        (
+            "X U x removed, its version stays findable",
+            "CUR=1 X=2",
+            There("CUR=1 X=2", "CUR=1 X=2", "", v1),
+            "v: take X off 2; v: put sr/was/X on 2; =",
+        ),
+        (
+            "X removed x removed",
+            v1,
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", v1),
+            "=",
+        ),
+        (
+            "X removed x moved",
+            "CUR=1 v2",
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=2"),
+            "v: copy version 2; CONFLICT a label X edit/edit",
+        ),
+        (
+            "X moved x removed",
+            "CUR=1 X=2",
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", v1),
+            "CONFLICT a label X edit/edit",
+        ),
+        (
+            "local labels stay here",
+            "CUR=1 sr/lost/x=2",
+            There(v1, v1, "", v1),
+            "",
+        ),
+        (
+            "the holding label is nobody's change",
+            v1,
+            There(v1, v1, "", "CUR=1 SRPUSH=4"),
+            "",
+        ),
         // versions
-        ("an unlabelled version that vanished there is no deletion (1.10)", "CUR=2 PREV=1 v3",
-            There("CUR=2 PREV=1", "CUR=2 PREV=1", "", "CUR=2 PREV=1"), ""),
+        (
+            "an unlabelled version that vanished there is no deletion (1.10)",
+            "CUR=2 PREV=1 v3",
+            There("CUR=2 PREV=1", "CUR=2 PREV=1", "", "CUR=2 PREV=1"),
+            "",
+        ),
         // K3, K4
-        ("K3 rotated there: values are not pushed", "CUR=2 PREV=1", There(v1, v1, "CUR<1", "rot CUR=1"),
-            "(a: not pushed: it is rotated there; rotation owns its values)"),
-        ("K3 in the middle of a rotation", "CUR=2 PREV=1", There("CUR=1 PEND=9", "CUR=1 PEND=9", "CUR<1", "CUR=1 PEND=9"),
-            "v: copy version 9; (a: not pushed: it is rotated there; rotation owns its values)"),
-        ("K3 rotated there: its new value is pulled", v1, There(v1, v1, "", "rot CUR=2 PREV=1 PEND=2"),
-            "v: copy version 2; v: move CUR from 1 to 2; v: put PEND on 2; ="),
-        ("K4 a replica is read-only", "CUR=1 desc=x", There(v1, v1, "", "rep CUR=1"),
-            "(a: not pushed: it is a replica there; change it in its primary Region)"),
-        ("K4 a replica is not deleted", "sched CUR=1", There(v1, v1, "", "rep CUR=1"),
-            "(a: not pushed: it is a replica there; change it in its primary Region)"),
-        ("owned by a service", "CUR=1 desc=x", There(v1, v1, "", "own CUR=1"),
-            "(a: not pushed: an AWS service owns it there)"),
+        (
+            "K3 rotated there: values are not pushed",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "rot CUR=1"),
+            "(a: not pushed: it is rotated there; rotation owns its values)",
+        ),
+        (
+            "K3 in the middle of a rotation",
+            "CUR=2 PREV=1",
+            There("CUR=1 PEND=9", "CUR=1 PEND=9", "CUR<1", "CUR=1 PEND=9"),
+            "v: copy version 9; (a: not pushed: it is rotated there; rotation owns its values)",
+        ),
+        (
+            "K3 rotated there: its new value is pulled",
+            v1,
+            There(v1, v1, "", "rot CUR=2 PREV=1 PEND=2"),
+            "v: copy version 2; v: move CUR from 1 to 2; v: put PEND on 2; =",
+        ),
+        (
+            "K4 a replica is read-only",
+            "CUR=1 desc=x",
+            There(v1, v1, "", "rep CUR=1"),
+            "(a: not pushed: it is a replica there; change it in its primary Region)",
+        ),
+        (
+            "K4 a replica is not deleted",
+            "sched CUR=1",
+            There(v1, v1, "", "rep CUR=1"),
+            "(a: not pushed: it is a replica there; change it in its primary Region)",
+        ),
+        (
+            "owned by a service",
+            "CUR=1 desc=x",
+            There(v1, v1, "", "own CUR=1"),
+            "(a: not pushed: an AWS service owns it there)",
+        ),
     ];
     for (row, here, there, expected) in rows {
         let There(a, b, c, d) = there;
@@ -384,15 +751,48 @@ fn label_table() {
 #[test]
 fn text_table() {
     for (row, here, there, expected) in [
-        ("desc pulled", "desc=x", There("desc=x", "desc=x", "", "desc=y"), "v: set the description; ="),
-        ("desc cleared there", "desc=x", There("desc=x", "desc=x", "", ""), "v: clear the description; ="),
-        ("desc pushed", "desc=y", There("desc=x", "desc=x", "", "desc=x"), "a: set the description; ="),
-        ("desc both the same", "desc=y", There("desc=x", "desc=x", "", "desc=y"), "="),
-        ("tags merge per key", "tag.a=2 tag.b=1", There("tag.a=1 tag.b=1", "tag.a=1 tag.b=1", "", "tag.a=1 tag.b=2"),
-            "v: set tag b; a: set tag a; ="),
-        ("tag removed here", "", There("tag.a=1", "tag.a=1", "", "tag.a=1"), "a: remove tag a; ="),
-        ("tag removed here, changed there", "", There("tag.a=1", "tag.a=1", "", "tag.a=2"),
-            "CONFLICT a tag a edit/edit"),
+        (
+            "desc pulled",
+            "desc=x",
+            There("desc=x", "desc=x", "", "desc=y"),
+            "v: set the description; =",
+        ),
+        (
+            "desc cleared there",
+            "desc=x",
+            There("desc=x", "desc=x", "", ""),
+            "v: clear the description; =",
+        ),
+        (
+            "desc pushed",
+            "desc=y",
+            There("desc=x", "desc=x", "", "desc=x"),
+            "a: set the description; =",
+        ),
+        (
+            "desc both the same",
+            "desc=y",
+            There("desc=x", "desc=x", "", "desc=y"),
+            "=",
+        ),
+        (
+            "tags merge per key",
+            "tag.a=2 tag.b=1",
+            There("tag.a=1 tag.b=1", "tag.a=1 tag.b=1", "", "tag.a=1 tag.b=2"),
+            "v: set tag b; a: set tag a; =",
+        ),
+        (
+            "tag removed here",
+            "",
+            There("tag.a=1", "tag.a=1", "", "tag.a=1"),
+            "a: remove tag a; =",
+        ),
+        (
+            "tag removed here, changed there",
+            "",
+            There("tag.a=1", "tag.a=1", "", "tag.a=2"),
+            "CONFLICT a tag a edit/edit",
+        ),
     ] {
         check(row, here, &[there], expected);
     }
@@ -460,34 +860,49 @@ fn several_remotes() {
     check(
         "new on one, created on the other",
         "-",
-        &[
-            There("none", "", "", "CUR=1"),
-            There("none", "", "", "-"),
-        ],
+        &[There("none", "", "", "CUR=1"), There("none", "", "", "-")],
         "v: create; v: copy version 1; v: put CUR on 1; =",
     );
 }
 
 #[test]
 fn directions() {
-    let mut c = case("CUR=2 PREV=1 desc=x", &[There("CUR=1", "CUR=1", "CUR<1", "CUR=1")]);
+    let mut c = case(
+        "CUR=2 PREV=1 desc=x",
+        &[There("CUR=1", "CUR=1", "CUR<1", "CUR=1")],
+    );
     let policy = |direction| RemotePolicy {
         direction,
         ..RemotePolicy::default()
     };
-    c.policy.remotes.insert(remote("a"), policy(Direction::Pull));
+    c.policy
+        .remotes
+        .insert(remote("a"), policy(Direction::Pull));
     let p = plan(&c.base, &c.local, &c.remotes, &c.policy);
-    assert_eq!(render(&p), "(a: not pushed: the remote's direction is pull)");
+    assert_eq!(
+        render(&p),
+        "(a: not pushed: the remote's direction is pull)"
+    );
 
-    let mut c = case("CUR=1", &[There("CUR=1", "CUR=1", "", "CUR=2 PREV=1 desc=x")]);
-    c.policy.remotes.insert(remote("a"), policy(Direction::Push));
+    let mut c = case(
+        "CUR=1",
+        &[There("CUR=1", "CUR=1", "", "CUR=2 PREV=1 desc=x")],
+    );
+    c.policy
+        .remotes
+        .insert(remote("a"), policy(Direction::Push));
     let p = plan(&c.base, &c.local, &c.remotes, &c.policy);
     assert_eq!(p.actions().count(), 0, "{p}");
     assert_eq!(p.conflicts().count(), 0, "{p}");
 
     // Not pulled, but not overwritten unseen either.
-    let mut c = case("CUR=3 PREV=1 3<1 desc=z", &[There("CUR=1", "CUR=1", "CUR<1", "CUR=2 PREV=1 desc=x")]);
-    c.policy.remotes.insert(remote("a"), policy(Direction::Push));
+    let mut c = case(
+        "CUR=3 PREV=1 3<1 desc=z",
+        &[There("CUR=1", "CUR=1", "CUR<1", "CUR=2 PREV=1 desc=x")],
+    );
+    c.policy
+        .remotes
+        .insert(remote("a"), policy(Direction::Push));
     let p = plan(&c.base, &c.local, &c.remotes, &c.policy);
     assert_eq!(p.conflicts().count(), 2, "{p}");
 }
@@ -496,10 +911,16 @@ fn directions() {
 fn a_blocked_secret_is_skipped_and_named_and_the_others_go_on() {
     let mut c = case("CUR=1", &[There("none", "", "", "-")]);
     let other: SecretName = "t".parse().unwrap();
-    c.local.blocked.insert(other.clone(), "conflict markers".into());
+    c.local
+        .blocked
+        .insert(other.clone(), "conflict markers".into());
     let sight = Sight::Blocked("AccessDeniedException".into());
     let third: SecretName = "u".parse().unwrap();
-    c.remotes.get_mut(&remote("a")).unwrap().secrets.insert(third.clone(), sight);
+    c.remotes
+        .get_mut(&remote("a"))
+        .unwrap()
+        .secrets
+        .insert(third.clone(), sight);
     let p = plan(&c.base, &c.local, &c.remotes, &c.policy);
     assert_eq!(render(&p), "a: create with version 1; =");
     assert_eq!(p.secrets[&other].notes.len(), 1);
@@ -522,31 +943,90 @@ fn what_is_out_of_scope_is_not_looked_at() {
 fn every_resolution_leads_out() {
     let v1 = "CUR=1";
     let cases: &[(&str, There<'_>, &str, &str)] = &[
-        ("CUR=2 PREV=1 2<1 v4", There(v1, v1, "CUR<1", "CUR=4 PREV=1"),
-            "a: add version 2; a: move CUR from 4 to 2; =", "="),
-        ("CUR=1 v2", There("none", "", "", "CUR=2"),
-            "a: add version 1; a: move CUR from 2 to 1; =", "="),
-        ("CUR=1 v2", There("CUR=2", "CUR=2", "", "CUR=2"),
-            "a: add version 1; a: move CUR from 2 to 1; =", "="),
-        ("CUR=1 X=2 v3", There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=3"),
-            "a: add version 2; a: move X from 3 to 2; =", "="),
-        ("CUR=1 X=2", There("CUR=1 X=1", "CUR=1 X=1", "X<1", v1),
-            "a: add version 2; a: put X on 2; =", "="),
-        ("CUR=1 desc=x", There(v1, v1, "", "CUR=1 desc=y"), "a: set the description; =", "="),
-        ("CUR=1 desc=x", There("none", "", "", "CUR=1 desc=y"), "a: set the description; =", "="),
-        ("CUR=1", There("CUR=1 tag.a=1", "CUR=1 tag.a=1", "", "CUR=1 tag.a=2"), "a: remove tag a; =", "="),
-        ("CUR=2 PREV=1", There(v1, v1, "CUR<1", "-"),
-            "a: create with version 1; a: add version 2; a: move CUR from 1 to 2; =", "="),
-        ("CUR=2 PREV=1", There(v1, v1, "CUR<1", "sched CUR=1"),
-            "a: restore; a: add version 2; a: move CUR from 1 to 2; =", "="),
-        ("sched CUR=1 v2", There(v1, v1, "", "CUR=2 PREV=1"),
-            "a: schedule deletion for D; =", "v: move CUR from 1 to 2; ="),
-        ("CUR=1", There("sched CUR=1", "sched CUR=1", "", "-"), "a: create with version 1; =", "="),
-        ("CUR=2 PREV=1 v3", There(v1, v1, "CUR<1", "arn2 CUR=3"),
+        (
+            "CUR=2 PREV=1 2<1 v4",
+            There(v1, v1, "CUR<1", "CUR=4 PREV=1"),
+            "a: add version 2; a: move CUR from 4 to 2; =",
+            "v: move PREV from 2 to 1; =",
+        ),
+        (
+            "CUR=1 v2",
+            There("none", "", "", "CUR=2"),
+            "a: add version 1; a: move CUR from 2 to 1; =",
+            "=",
+        ),
+        (
+            "CUR=1 v2",
+            There("CUR=2", "CUR=2", "", "CUR=2"),
+            "a: add version 1; a: move CUR from 2 to 1; =",
+            "=",
+        ),
+        (
+            "CUR=1 X=2 v3",
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=3"),
+            "a: add version 2; a: move X from 3 to 2; =",
+            "=",
+        ),
+        (
+            "CUR=1 X=2",
+            There("CUR=1 X=1", "CUR=1 X=1", "X<1", v1),
+            "a: add version 2; a: put X on 2; =",
+            "=",
+        ),
+        (
+            "CUR=1 desc=x",
+            There(v1, v1, "", "CUR=1 desc=y"),
+            "a: set the description; =",
+            "=",
+        ),
+        (
+            "CUR=1 desc=x",
+            There("none", "", "", "CUR=1 desc=y"),
+            "a: set the description; =",
+            "=",
+        ),
+        (
+            "CUR=1",
+            There("CUR=1 tag.a=1", "CUR=1 tag.a=1", "", "CUR=1 tag.a=2"),
+            "a: remove tag a; =",
+            "=",
+        ),
+        (
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "-"),
+            "a: create with version 1; a: add version 2; a: move CUR from 1 to 2; =",
+            "=",
+        ),
+        (
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "sched CUR=1"),
+            "a: restore; a: add version 2; a: move CUR from 1 to 2; =",
+            "v: take over the deletion date D; =",
+        ),
+        (
+            "sched CUR=1 v2",
+            There(v1, v1, "", "CUR=2 PREV=1"),
+            "a: schedule deletion for D; =",
+            "v: move CUR from 1 to 2; =",
+        ),
+        (
+            "CUR=1",
+            There("sched CUR=1", "sched CUR=1", "", "-"),
+            "a: create with version 1; =",
+            "=",
+        ),
+        (
+            "CUR=2 PREV=1 v3",
+            There(v1, v1, "CUR<1", "arn2 CUR=3"),
             "CONFLICT a label AWSCURRENT create/create",
-            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 3; v: put CUR on 3; (a: deleted and created anew there; the old one is kept as s@AAAAAA); ="),
-        (v1, There("none", "", "", "sched CUR=2"), "a: restore",
-            "(a: scheduled for deletion there; its values cannot be read)"),
+            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 3; v: put CUR on 3; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
+        ),
+        (
+            v1,
+            There("none", "", "", "sched CUR=2"),
+            "a: restore",
+            "(a: scheduled for deletion there; its values cannot be read)",
+        ),
     ];
     for (here, There(a, b, c, d), after_ours, after_theirs) in cases {
         for (choice, expected) in [(Choice::Ours, after_ours), (Choice::Theirs, after_theirs)] {
@@ -575,7 +1055,10 @@ fn every_resolution_leads_out() {
 
 #[test]
 fn resolving_keeps_the_loser_under_a_label_and_refuses_what_is_not_here() {
-    let c = case("CUR=2 PREV=1 2<1 v4", &[There("CUR=1", "CUR=1", "CUR<1", "CUR=4 PREV=1")]);
+    let c = case(
+        "CUR=2 PREV=1 2<1 v4",
+        &[There("CUR=1", "CUR=1", "CUR<1", "CUR=4 PREV=1")],
+    );
     let found = plan(&c.base, &c.local, &c.remotes, &c.policy);
     let (_, conflict) = found.conflicts().next().unwrap();
     let record = crate::model::Record {
@@ -606,7 +1089,10 @@ fn resolving_keeps_the_loser_under_a_label_and_refuses_what_is_not_here() {
     );
     let mut moved = record;
     moved.state.labels.insert(StagingLabel::current(), id(1));
-    assert_eq!(resolve(&mut moved, conflict, &Choice::Ours), Err(ResolveError::Stale));
+    assert_eq!(
+        resolve(&mut moved, conflict, &Choice::Ours),
+        Err(ResolveError::Stale)
+    );
 }
 
 #[test]
@@ -625,14 +1111,23 @@ fn guards() {
     };
     for n in 0..100 {
         let name: SecretName = format!("f{}/s{n}", n / 10).parse().unwrap();
-        base.insert(name.clone(), SecretBase::from([(remote("a"), pair("CUR=1"))]));
-        local.secrets.0.insert(name.clone(), state("CUR=1", true).unwrap());
+        base.insert(
+            name.clone(),
+            SecretBase::from([(remote("a"), pair("CUR=1"))]),
+        );
+        local
+            .secrets
+            .0
+            .insert(name.clone(), state("CUR=1", true).unwrap());
         if n >= 11 {
             view.secrets.insert(
                 name,
                 Sight::Seen(RemoteSecret {
                     state: state("CUR=1", false).unwrap(),
-                    facts: RemoteFacts { arn: "arn-AAAAAA".into(), ..RemoteFacts::default() },
+                    facts: RemoteFacts {
+                        arn: "arn-AAAAAA".into(),
+                        ..RemoteFacts::default()
+                    },
                 }),
             );
         }
@@ -645,15 +1140,32 @@ fn guards() {
     };
     assert!(matches!(
         check(&view, Limits::default()),
-        Err(Halt::TooManyDeletions { deletions: 11, total: 100, allowed: 10, .. })
+        Err(Halt::TooManyDeletions {
+            deletions: 11,
+            total: 100,
+            allowed: 10,
+            ..
+        })
     ));
     assert!(matches!(
-        check(&view, Limits { count: 11, percent: 10 }),
+        check(
+            &view,
+            Limits {
+                count: 11,
+                percent: 10
+            }
+        ),
         Err(Halt::WholeFolder { count: 10, .. })
     ));
     let empty = RemoteView::default();
     assert!(matches!(
-        check(&empty, Limits { count: 1000, percent: 100 }),
+        check(
+            &empty,
+            Limits {
+                count: 1000,
+                percent: 100
+            }
+        ),
         Err(Halt::EmptyListing { known: 100, .. })
     ));
 }
