@@ -518,7 +518,7 @@ fn label_table() {
             "CUR first value here",
             "CUR=1",
             There("desc=x", "desc=x", "CUR<none", "desc=x"),
-            "a: clear the description; a: add version 1; =",
+            "a: add version 1; a: clear the description; =",
         ),
         (
             "CUR first value there",
