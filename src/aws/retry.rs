@@ -134,7 +134,55 @@ fn roll() -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use aws_config::{BehaviorVersion, Region};
+    use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
     use super::*;
+
+    /// How a call ends that always fails alike, and after how many attempts.
+    async fn persistent(code: &'static str) -> (Kind, u32, u32) {
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .build();
+        let caller = Caller::new(sdk);
+        let attempts = AtomicU32::new(0);
+        let failure = caller
+            .call(Operation::GetSecretValue, |_| {
+                attempts.fetch_add(1, Ordering::SeqCst);
+                let error =
+                    GetSecretValueError::generic(ErrorMetadata::builder().code(code).build());
+                let status = StatusCode::try_from(400).unwrap();
+                let raw = HttpResponse::new(status, SdkBody::empty());
+                async { Err::<(), _>(SdkError::service_error(error, raw)) }
+            })
+            .await
+            .unwrap_err();
+        let made = caller.lock().made;
+        (failure.kind, attempts.into_inner(), made)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_depends_on_the_kind_of_failure() {
+        for (code, kind, attempts, made) in [
+            ("ThrottlingException", Kind::Throttled, 10, 0),
+            ("InternalServiceError", Kind::Fault, 4, 0),
+            // Once more, with credentials asked for anew.
+            ("ExpiredTokenException", Kind::Expired, 2, 1),
+            ("UnrecognizedClientException", Kind::Credentials, 1, 0),
+            ("AccessDeniedException", Kind::Denied, 1, 0),
+            ("ResourceNotFoundException", Kind::NotFound, 1, 0),
+            ("LimitExceededException", Kind::Other, 1, 0),
+        ] {
+            let got = persistent(code).await;
+            assert_eq!(got, (kind, attempts, made), "{code}");
+        }
+    }
 
     #[test]
     fn sync_2_back_off_doubles_from_100_ms_to_20_s_with_full_jitter() {

@@ -255,7 +255,9 @@ impl AwsStore {
         if from.description != to.description {
             // An empty description is none (aws.md section 4).
             let text = to.description.clone().unwrap_or_default();
-            let token = convert::fixed_token(&["UpdateSecret", remote.as_str(), &text]);
+            // Going back to an old text in another run is another call.
+            let run = self.now.to_string();
+            let token = convert::fixed_token(&["UpdateSecret", remote.as_str(), &text, &run]);
             let answer = self
                 .caller
                 .call(Operation::UpdateSecret, |client| {
