@@ -96,6 +96,14 @@ impl Kind {
         })
     }
 
+    /// Reads the status of an answer without a code.
+    fn of_silent(status: u16) -> Self {
+        match Self::of("", status) {
+            Self::Other if status < 400 => Self::Garbled,
+            kind => kind,
+        }
+    }
+
     /// The same with the HTTP status, which counts only where the code says nothing.
     pub(super) fn of(code: &str, status: u16) -> Self {
         Self::of_code(code).unwrap_or(match status {
@@ -121,28 +129,36 @@ impl Failure {
                         code,
                         context.err().message().unwrap_or_default(),
                     ),
-                    None => new(Kind::of("", status), &format!("HTTP {status}"), ""),
+                    None => new(Kind::of_silent(status), &format!("HTTP {status}"), ""),
                 }
             }
             SdkError::ResponseError(context) => {
                 let status = context.raw().status().as_u16();
-                let kind = match Kind::of("", status) {
-                    Kind::Other => Kind::Garbled,
-                    kind => kind,
-                };
+                let kind = Kind::of_silent(status);
                 new(kind, &format!("HTTP {status}"), &root(error))
             }
             SdkError::TimeoutError(_) => new(Kind::Unreachable, "Timeout", "no answer in time"),
-            other => {
-                let link =
-                    find::<ConnectorError>(other).is_some_and(|e| e.is_io() || e.is_timeout());
-                let missing = find::<CredentialsError>(other).is_some();
-                match (link, missing) {
-                    (true, _) => new(Kind::Unreachable, "NoConnection", &root(other)),
-                    (false, true) => new(Kind::Credentials, "NoCredentials", &root(other)),
-                    (false, false) => new(Kind::Other, "NotSent", &root(other)),
+            SdkError::DispatchFailure(failure) if find::<CredentialsError>(error).is_none() => {
+                let kind = if failure.is_user() {
+                    Kind::Other
+                } else {
+                    Kind::Unreachable
+                };
+                new(kind, "NotSent", &root(error))
+            }
+            // No credentials; but it may be STS or the like that gives no answer.
+            other if find::<CredentialsError>(other).is_some() => {
+                let link = causes(other)
+                    .skip_while(|e| !e.is::<CredentialsError>())
+                    .find_map(|e| e.downcast_ref::<ConnectorError>())
+                    .is_some_and(|e| !e.is_user());
+                if link {
+                    new(Kind::Unreachable, "NoConnection", &root(other))
+                } else {
+                    new(Kind::Credentials, "NoCredentials", &root(other))
                 }
             }
+            other => new(Kind::Other, "NotSent", &root(other)),
         }
     }
 

@@ -92,13 +92,12 @@ async fn throttles_faults_and_lost_answers_are_tried_again() {
         0 => error(400, "ThrottlingException"),
         1 => error(500, "InternalServiceError"),
         2 => (0, String::new()),
-        3 => (200, "<html>".into()),
         _ => described("a", &json!({id(1).as_str(): ["AWSCURRENT"]})),
     })
     .await;
     let seen = store.describe(&name("a")).await.unwrap().unwrap();
     assert_eq!(seen.state.current(), Some(&id(1)));
-    assert_eq!(canned.operations(), ["DescribeSecret"; 5]);
+    assert_eq!(canned.operations(), ["DescribeSecret"; 4]);
 }
 
 #[tokio::test]
@@ -400,4 +399,32 @@ async fn an_answer_about_something_else_is_not_believed() {
         store.read(&name("a"), &id(1)).await.map(|_| ()),
         Err(StoreError::Corrupt(_))
     ));
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_assumed_is_a_matter_of_credentials() {
+    let keys = Keys {
+        id: "AKIAIOSFODNN7EXAMPLE".into(),
+        secret: "x".into(),
+        session: String::new(),
+    };
+    let denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
+    let canned = Canned::start(move |_, _| (403, denied.into()));
+    let mut config = config(&canned.url());
+    config.role_arn = Some(format!("arn:aws:iam::{ACCOUNT}:role/sync"));
+    let store = moto::connect(&config, &keys).await.unwrap();
+    let failed = store.describe(&name("a")).await.map(|_| ());
+    assert!(
+        matches!(&failed, Err(StoreError::Credentials { code }) if code.contains("AccessDenied")),
+        "{failed:?}"
+    );
+    assert!(canned.operations().is_empty());
+    // Nobody there at all is another matter.
+    drop(canned);
+    let store = moto::connect(&config, &keys).await.unwrap();
+    let failed = store.describe(&name("a")).await.map(|_| ());
+    assert!(
+        matches!(failed, Err(StoreError::Unreachable { .. })),
+        "{failed:?}"
+    );
 }

@@ -287,12 +287,14 @@ async fn a_push_parks_the_version_and_moves_awscurrent_by_compare_and_swap() {
     );
     let got = store.read(&secret, &id(2)).await.unwrap();
     assert!(got.value.same_as(&string("2")));
-    // Somebody else was faster.
+    // Somebody else was faster. (By a plain put moto would leave AWSCURRENT on two.)
     moto.console(
         &keys,
         &format!(
-            "sm.put_secret_value(SecretId='db', SecretString='9', ClientRequestToken='{}')",
-            id(9)
+            "sm.put_secret_value(SecretId='db', SecretString='9', ClientRequestToken='{new}', VersionStages=['own'])\n\
+             sm.update_secret_version_stage(SecretId='db', VersionStage='AWSCURRENT', RemoveFromVersionId='{old}', MoveToVersionId='{new}')",
+            new = id(9),
+            old = id(2)
         ),
     );
     store

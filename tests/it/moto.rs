@@ -116,7 +116,7 @@ impl Moto {
             &base,
             &format!(
                 "c = boto3.client('sts', endpoint_url=URL, region_name=REGION)\n\
-                 k = c.assume_role(RoleArn='arn:aws:iam::{account}:role/test', RoleSessionName='t')['Credentials']\n\
+                 k = c.assume_role(RoleArn='arn:aws:iam::{account}:role/test', RoleSessionName='tests')['Credentials']\n\
                  out([k['AccessKeyId'], k['SecretAccessKey'], k['SessionToken']])"
             ),
         );
