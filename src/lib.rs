@@ -19,6 +19,8 @@
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod config;
 pub mod crypto;
 pub mod model;

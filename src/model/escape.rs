@@ -13,7 +13,7 @@ pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Resu
     Ok(())
 }
 
-/// Shows text from elsewhere escaped, as [`write_escaped`] does.
+/// Shows text from elsewhere so that it cannot steer a terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
