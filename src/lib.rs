@@ -20,5 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod crypto;
 pub mod model;
 pub mod store;
+pub mod vault;

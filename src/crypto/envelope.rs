@@ -1,0 +1,210 @@
+//! age v1 files (C2SP age), written to X25519 recipients and read with bounds.
+//!
+//! Must never happen: age's parser sees a header that was not scanned first (it is
+//! quadratic), or plaintext lands in a buffer that grows (crypto.md section 2).
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::error::{EncryptError, OpenError};
+use super::identity::{Identity, Recipient};
+
+/// The largest file that is looked at, in bytes.
+pub(super) const MAX_FILE: usize = 160 * 1024;
+/// The largest header, with its last line, in bytes.
+pub(super) const MAX_HEADER: usize = 64 * 1024;
+/// The most stanzas in a header.
+pub(super) const MAX_STANZAS: usize = 256;
+/// The most recipients: one stanza is left for age's grease.
+const MAX_RECIPIENTS: usize = MAX_STANZAS - 1;
+
+const MAGIC: &[u8] = b"age-encryption.org/v1\n";
+const ARMOR: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+
+/// The bytes of an age file, ready to be written to disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ciphertext(Vec<u8>);
+
+impl Ciphertext {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, taken out.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The short hash that its file name carries.
+    pub fn ct8(&self) -> Ct8 {
+        Ct8::of(&self.0)
+    }
+}
+
+/// The first 8 hex digits of a file's SHA-256, lower case (FIPS 180-4).
+///
+/// It stands in the name of a value's file so that two encryptions of one version,
+/// made on two laptops, are two files (crypto.md section 4). It addresses; it
+/// proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ct8([u8; 4]);
+
+/// A text that is not 8 hex digits in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not 8 hex digits in lower case")]
+pub struct Ct8Error;
+
+impl Ct8 {
+    /// The short hash of a whole file.
+    pub fn of(file: &[u8]) -> Self {
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(file));
+        Self([a, b, c, d])
+    }
+}
+
+impl fmt::Display for Ct8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl FromStr for Ct8 {
+    type Err = Ct8Error;
+
+    fn from_str(text: &str) -> Result<Self, Ct8Error> {
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes());
+        let bytes = bytes.map_err(|_| Ct8Error)?;
+        Ok(Self(bytes.try_into().map_err(|_| Ct8Error)?))
+    }
+}
+
+/// How many X25519 stanzas a file may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// A value: the keyring alone.
+    One,
+    /// A keyring: its members.
+    Many,
+}
+
+/// Encrypts to every recipient.
+pub(super) fn encrypt(plain: &[u8], to: &[Recipient]) -> Result<Ciphertext, EncryptError> {
+    if to.is_empty() {
+        return Err(EncryptError::NoRecipients);
+    }
+    if to.len() > MAX_RECIPIENTS {
+        return Err(EncryptError::TooManyRecipients(to.len()));
+    }
+    let to = to.iter().map(|r| r.as_age() as &dyn age::Recipient);
+    let encryptor = age::Encryptor::with_recipients(to).map_err(|_| EncryptError::Refused)?;
+    // A stanza takes 98 bytes, grease up to 210, a chunk's tag 16.
+    let mut file = Vec::with_capacity(plain.len() + 1024);
+    let mut writer = encryptor
+        .wrap_output(&mut file)
+        .map_err(|_| EncryptError::Refused)?;
+    writer.write_all(plain).map_err(|_| EncryptError::Refused)?;
+    writer.finish().map_err(|_| EncryptError::Refused)?;
+    Ok(Ciphertext(file))
+}
+
+/// Decrypts a whole file of at most `cap` bytes of plaintext.
+pub(super) fn decrypt(
+    file: &[u8],
+    identity: &Identity,
+    readers: Readers,
+    cap: usize,
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let stanzas = scan(file)?;
+    if readers == Readers::One && stanzas > 1 {
+        return Err(OpenError::Recipients(stanzas));
+    }
+    let decryptor = age::Decryptor::new_buffered(file).map_err(|e| refusal(&e))?;
+    let keys = std::iter::once(identity.as_age() as &dyn age::Identity);
+    let mut reader = decryptor.decrypt(keys).map_err(|e| refusal(&e))?;
+
+    // Plaintext is shorter than its file, so the buffer below holds all of an honest
+    // file, and one byte over the cap shows a dishonest one.
+    let mut plain = Zeroizing::new(vec![0; file.len().min(cap + 1)]);
+    let mut filled = 0;
+    loop {
+        let Some(free) = plain.get_mut(filled..).filter(|f| !f.is_empty()) else {
+            return Err(OpenError::TooLarge);
+        };
+        match reader.read(free) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(_) => return Err(OpenError::Damaged),
+        }
+    }
+    if filled > cap {
+        return Err(OpenError::TooLarge);
+    }
+    plain.truncate(filled);
+    Ok(plain)
+}
+
+fn refusal(error: &age::DecryptError) -> OpenError {
+    match error {
+        age::DecryptError::NoMatchingKeys => OpenError::NoIdentityMatches,
+        age::DecryptError::UnknownFormat => OpenError::NotAge,
+        _ => OpenError::Damaged,
+    }
+}
+
+/// Walks the header once, line by line, and counts its X25519 stanzas.
+fn scan(file: &[u8]) -> Result<usize, OpenError> {
+    if file.len() > MAX_FILE {
+        return Err(OpenError::TooLarge);
+    }
+    if file.starts_with(ARMOR) {
+        return Err(OpenError::Armored);
+    }
+    if !file.starts_with(MAGIC) {
+        let cut = !file.is_empty() && MAGIC.starts_with(file);
+        return Err(if cut { OpenError::Damaged } else { OpenError::NotAge });
+    }
+    let header = file.get(..MAX_HEADER).unwrap_or(file);
+    let mut stanzas = 0;
+    let mut readers = 0;
+    let mut rest = header.get(MAGIC.len()..).unwrap_or_default();
+    loop {
+        let Some(end) = rest.iter().position(|b| *b == b'\n') else {
+            return Err(if header.len() < file.len() {
+                OpenError::HeaderBomb
+            } else {
+                OpenError::Damaged
+            });
+        };
+        let (line, tail) = rest.split_at(end);
+        rest = tail.get(1..).unwrap_or_default();
+        if line.starts_with(b"--- ") {
+            return Ok(readers);
+        }
+        if let Some(stanza) = line.strip_prefix(b"-> ") {
+            stanzas += 1;
+            if stanzas > MAX_STANZAS {
+                return Err(OpenError::HeaderBomb);
+            }
+            match stanza.split(|b| *b == b' ').next() {
+                Some(b"X25519") => readers += 1,
+                Some(b"scrypt") => return Err(OpenError::PassphraseFile),
+                _ => {}
+            }
+        } else if line.len() > 64 || !line.iter().all(is_base64) {
+            return Err(OpenError::Damaged);
+        }
+    }
+}
+
+fn is_base64(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

@@ -1,0 +1,3 @@
+//! The directory on disk.
+
+pub mod layout;
