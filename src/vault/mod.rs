@@ -1,3 +1,5 @@
-//! The directory on disk.
+//! The directory on disk, and its git history.
 
 pub mod layout;
+pub mod meta;
+mod raw;
