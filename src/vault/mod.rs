@@ -3,3 +3,5 @@
 pub mod layout;
 pub mod meta;
 mod raw;
+mod disk;
+mod lock;
