@@ -1,7 +1,11 @@
 //! The directory on disk, and its git history.
 
+mod disk;
+mod git;
 pub mod layout;
+mod lock;
 pub mod meta;
 mod raw;
-mod disk;
-mod lock;
+
+/// The largest file that a vault can have, in bytes: a metadata file.
+const LARGEST_FILE: usize = meta::MAX;
