@@ -206,5 +206,4 @@ impl<'a> Lines<'a> {
 }
 
 #[cfg(test)]
-#[path = "container_tests.rs"]
 mod tests;

@@ -17,6 +17,10 @@ use super::identity::{Identity, Recipient};
 pub(super) const MAX_FILE: usize = 160 * 1024;
 /// The largest header, with its last line, in bytes.
 pub(super) const MAX_HEADER: usize = 64 * 1024;
+/// The largest header of a value's file. Its one recipient and age's grease take
+/// some 400 bytes; 64 KiB would still cost age's parser a tenth of a second, for
+/// each of the many values a vault has.
+const MAX_VALUE_HEADER: usize = 4 * 1024;
 /// The most stanzas in a header.
 pub(super) const MAX_STANZAS: usize = 256;
 /// The most recipients: one stanza is left for age's grease.
@@ -119,16 +123,16 @@ pub(super) fn decrypt(
     readers: Readers,
     cap: usize,
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let stanzas = scan(file)?;
-    if readers == Readers::One && stanzas > 1 {
-        return Err(OpenError::Recipients(stanzas));
+    match (readers, scan(file, readers)?) {
+        (Readers::One, count @ 2..) => return Err(OpenError::Recipients(count)),
+        (Readers::One | Readers::Many, _) => {}
     }
     let decryptor = age::Decryptor::new_buffered(file).map_err(|e| refusal(&e))?;
     let keys = std::iter::once(identity.as_age() as &dyn age::Identity);
     let mut reader = decryptor.decrypt(keys).map_err(|e| refusal(&e))?;
 
-    // Plaintext is shorter than its file, so the buffer below holds all of an honest
-    // file, and one byte over the cap shows a dishonest one.
+    // Plaintext is shorter than its file, so an honest one never fills the buffer;
+    // one that does has a byte over the cap.
     let mut plain = Zeroizing::new(vec![0; file.len().min(cap + 1)]);
     let mut filled = 0;
     loop {
@@ -140,9 +144,6 @@ pub(super) fn decrypt(
             Ok(n) => filled += n,
             Err(_) => return Err(OpenError::Damaged),
         }
-    }
-    if filled > cap {
-        return Err(OpenError::TooLarge);
     }
     plain.truncate(filled);
     Ok(plain)
@@ -157,7 +158,7 @@ fn refusal(error: &age::DecryptError) -> OpenError {
 }
 
 /// Walks the header once, line by line, and counts its X25519 stanzas.
-fn scan(file: &[u8]) -> Result<usize, OpenError> {
+fn scan(file: &[u8], readers: Readers) -> Result<usize, OpenError> {
     if file.len() > MAX_FILE {
         return Err(OpenError::TooLarge);
     }
@@ -166,11 +167,19 @@ fn scan(file: &[u8]) -> Result<usize, OpenError> {
     }
     if !file.starts_with(MAGIC) {
         let cut = !file.is_empty() && MAGIC.starts_with(file);
-        return Err(if cut { OpenError::Damaged } else { OpenError::NotAge });
+        return Err(if cut {
+            OpenError::Damaged
+        } else {
+            OpenError::NotAge
+        });
     }
-    let header = file.get(..MAX_HEADER).unwrap_or(file);
+    let limit = match readers {
+        Readers::One => MAX_VALUE_HEADER,
+        Readers::Many => MAX_HEADER,
+    };
+    let header = file.get(..limit).unwrap_or(file);
     let mut stanzas = 0;
-    let mut readers = 0;
+    let mut found = 0;
     let mut rest = header.get(MAGIC.len()..).unwrap_or_default();
     loop {
         let Some(end) = rest.iter().position(|b| *b == b'\n') else {
@@ -183,7 +192,7 @@ fn scan(file: &[u8]) -> Result<usize, OpenError> {
         let (line, tail) = rest.split_at(end);
         rest = tail.get(1..).unwrap_or_default();
         if line.starts_with(b"--- ") {
-            return Ok(readers);
+            return Ok(found);
         }
         if let Some(stanza) = line.strip_prefix(b"-> ") {
             stanzas += 1;
@@ -191,7 +200,7 @@ fn scan(file: &[u8]) -> Result<usize, OpenError> {
                 return Err(OpenError::HeaderBomb);
             }
             match stanza.split(|b| *b == b' ').next() {
-                Some(b"X25519") => readers += 1,
+                Some(b"X25519") => found += 1,
                 Some(b"scrypt") => return Err(OpenError::PassphraseFile),
                 _ => {}
             }
@@ -206,5 +215,4 @@ fn is_base64(byte: &u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "envelope_tests.rs"]
 mod tests;

@@ -266,7 +266,11 @@ mod tests {
             "#\nAGE-PLUGIN-YUBIKEY-1QQQ\n".to_owned(),
             format!("#\n\u{feff}{KIT}\n"),
         ] {
-            assert_eq!(error(&bad), Some(IdentityFileError::Line { line: 2 }), "{bad:?}");
+            assert_eq!(
+                error(&bad),
+                Some(IdentityFileError::Line { line: 2 }),
+                "{bad:?}"
+            );
         }
         assert_eq!(
             Identity::from_file(b"#\xff\n").err(),
@@ -298,7 +302,11 @@ mod tests {
         // Encoded by an independent Bech32 (BIP 173) from the points, each also with
         // its top bit set.
         for text in include_str!("testdata/small_order_recipients.txt").lines() {
-            assert_eq!(text.parse::<Recipient>(), Err(KeyError::SmallOrder), "{text}");
+            assert_eq!(
+                text.parse::<Recipient>(),
+                Err(KeyError::SmallOrder),
+                "{text}"
+            );
         }
     }
 

@@ -160,7 +160,8 @@ fn derive(identity: &Identity, purpose: &str, vault_id: &str) -> SecretBox<[u8; 
     let hkdf = Hkdf::<Sha256>::new(Some(b"strongroom/v1"), text.expose_secret().as_bytes());
     let info = [purpose.as_bytes(), b"\0", vault_id.as_bytes()].concat();
     SecretBox::init_with_mut(|key: &mut [u8; 32]| {
-        hkdf.expand(&info, key).expect("32 bytes are fewer than 8160");
+        hkdf.expand(&info, key)
+            .expect("32 bytes are fewer than 8160");
     })
 }
 
@@ -178,5 +179,4 @@ fn hmac(key: &SecretBox<[u8; 32]>, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-#[path = "keyring_tests.rs"]
 mod tests;

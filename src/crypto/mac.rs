@@ -89,8 +89,14 @@ pub enum MacError {
 
 fn split(text: &str) -> Result<(&str, Mac), MacError> {
     let malformed = || {
-        let has_table = text.split('\n').any(|line| line.trim_end() == TABLE.trim_end());
-        if has_table { MacError::Malformed } else { MacError::Missing }
+        let has_table = text
+            .split('\n')
+            .any(|line| line.trim_end() == TABLE.trim_end());
+        if has_table {
+            MacError::Malformed
+        } else {
+            MacError::Missing
+        }
     };
     let at = text.len().checked_sub(TAIL).ok_or_else(malformed)?;
     let (body, tail) = text.split_at_checked(at).ok_or_else(malformed)?;
@@ -172,11 +178,17 @@ mod tests {
                 let mut bytes = text.clone().into_bytes();
                 bytes[at] ^= mask;
                 let changed = String::from_utf8(bytes).unwrap();
-                assert!(keys.verify_text(Domain::Secret, &changed).is_err(), "{at} {mask}");
+                assert!(
+                    keys.verify_text(Domain::Secret, &changed).is_err(),
+                    "{at} {mask}"
+                );
             }
         }
         for end in 0..text.len() {
-            assert!(keys.verify_text(Domain::Secret, &text[..end]).is_err(), "{end}");
+            assert!(
+                keys.verify_text(Domain::Secret, &text[..end]).is_err(),
+                "{end}"
+            );
         }
     }
 

@@ -156,7 +156,9 @@ impl SealedIdentity {
         let (cost, salt) = parse_kdf(kdf.ok_or(SealedIdentityError::Line("kdf"))?)?;
         let check = lines.after("kcv: ").and_then(base64);
         let check = check.ok_or(SealedIdentityError::Line("kcv"))?;
-        let nonce = lines.after("aead: xchacha20poly1305 nonce=").and_then(base64);
+        let nonce = lines
+            .after("aead: xchacha20poly1305 nonce=")
+            .and_then(base64);
         let nonce = nonce.ok_or(SealedIdentityError::Line("aead"))?;
         let public = lines.after("public: ").and_then(|t| t.parse().ok());
         let public = public.ok_or(SealedIdentityError::Line("public"))?;
@@ -264,11 +266,7 @@ fn seal_with(
     buffer.extend_from_slice(canonical);
     let tag = keys
         .cipher()
-        .encrypt_inout_detached(
-            &nonce.into(),
-            text.as_bytes(),
-            buffer.as_mut_slice().into(),
-        )
+        .encrypt_inout_detached(&nonce.into(), text.as_bytes(), buffer.as_mut_slice().into())
         .map_err(|_| SealError::Refused)?;
     buffer.extend_from_slice(&tag);
     let sealed = buffer.to_vec();
@@ -405,5 +403,4 @@ impl<'a> Lines<'a> {
 }
 
 #[cfg(test)]
-#[path = "sealed_tests.rs"]
 mod tests;

@@ -129,5 +129,4 @@ fn read(plain: &[u8], binding: &Binding<'_>) -> Result<Opened, OpenError> {
 }
 
 #[cfg(test)]
-#[path = "value_tests.rs"]
 mod tests;

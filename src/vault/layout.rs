@@ -302,5 +302,4 @@ fn base32_sha256(parts: &[&[u8]]) -> String {
 }
 
 #[cfg(test)]
-#[path = "layout_tests.rs"]
 mod tests;
