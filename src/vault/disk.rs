@@ -261,6 +261,12 @@ impl Root {
         fs::syncfs(&self.fd).map_err(|e| DiskError::io(&self.path, "write", e))
     }
 
+    /// Waits until what was renamed or removed in a directory is on disk.
+    pub(super) fn sync_dir(&self, relative: &str) -> Result<(), DiskError> {
+        let dir = self.open_dir(relative)?;
+        fs::fsync(&dir).map_err(|e| DiskError::io(self.full(relative), "write", e))
+    }
+
     /// Lists a directory, unsorted. Names that are not UTF-8 are none of ours and
     /// come with their bad bytes replaced.
     pub(super) fn list(&self, relative: &str) -> Result<Vec<Entry>, DiskError> {
@@ -340,7 +346,7 @@ impl Root {
         }
     }
 
-    fn make_dir(&self, folder: &str, durable: Durable) -> Result<OwnedFd, DiskError> {
+    pub(super) fn make_dir(&self, folder: &str, durable: Durable) -> Result<OwnedFd, DiskError> {
         match self.open_dir(folder) {
             Err(error) if error.is_not_found() => {}
             opened => return opened,

@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::process::Command;
 
 use super::super::disk::{Durable, Existing};
@@ -6,7 +5,6 @@ use super::*;
 
 struct Tree {
     dir: tempfile::TempDir,
-    vault: PathBuf,
     root: Root,
 }
 
@@ -17,7 +15,6 @@ fn tree(folder: &str) -> Tree {
     std::fs::create_dir_all(&vault).unwrap();
     let tree = Tree {
         root: Root::open(&vault).unwrap(),
-        vault,
         dir,
     };
     tree.git(&["init", "-q", "-b", "main", "."]);

@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_millis(50);
 
 /// The lock. Dropping it lets the next one in.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Lock {
     _file: File,
 }
 
@@ -44,7 +44,7 @@ pub enum LockError {
 impl Lock {
     /// Takes the lock, trying again until `wait` has passed in naps. `operation` is
     /// what a second process is told.
-    pub fn acquire(path: &Path, operation: &str, wait: Duration) -> Result<Self, LockError> {
+    pub(super) fn acquire(path: &Path, operation: &str, wait: Duration) -> Result<Self, LockError> {
         let fail = |source| LockError::Io {
             path: path.to_owned(),
             source,

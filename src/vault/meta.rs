@@ -112,14 +112,8 @@ fn screen(bytes: &[u8]) -> Result<&str, MetaError> {
         return Err(MetaError::TooLarge);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| MetaError::NotText)?;
-    // No line of a canonical file begins so: texts are on one line, behind a key.
-    let is_marker = |line: &str| {
-        ["<<<<<<<", "=======", ">>>>>>>", "|||||||"]
-            .iter()
-            .any(|m| line.starts_with(m))
-    };
-    if let Some(at) = text.lines().position(is_marker) {
-        return Err(MetaError::ConflictMarkers { line: at + 1 });
+    if let Some(line) = conflict_marker(text) {
+        return Err(MetaError::ConflictMarkers { line });
     }
     let first = text.lines().next().unwrap_or_default();
     match first.strip_prefix(FORMAT) {
@@ -129,6 +123,17 @@ fn screen(bytes: &[u8]) -> Result<&str, MetaError> {
         }
         Some(_) => Ok(text),
     }
+}
+
+/// The line of the first of git's conflict markers, counted from 1. No line of our
+/// files begins so: texts are on one line, behind a key.
+pub(super) fn conflict_marker(text: &str) -> Option<usize> {
+    let is_marker = |line: &str| {
+        ["<<<<<<<", "=======", ">>>>>>>", "|||||||"]
+            .iter()
+            .any(|m| line.starts_with(m))
+    };
+    text.lines().position(is_marker).map(|at| at + 1)
 }
 
 /// Reads what stands before the mac.
@@ -329,4 +334,4 @@ fn conflict(secret: &SecretName, conflict: &Conflict, out: &mut String) {
 
 #[cfg(test)]
 #[path = "meta_tests.rs"]
-mod tests;
+pub(super) mod tests;
