@@ -59,8 +59,13 @@ impl Vault {
             let (_, name) = disk::split(path);
             if disk::is_leftover(name) {
                 report.leftovers.push(format!("{SECRETS}/{path}"));
-            } else if kind == FileType::RegularFile && name.ends_with(".toml") {
+            } else if name.ends_with(".toml") {
+                // Even one that is a link or a directory: a value beside it is not
+                // garbage.
                 toml.insert(path.to_owned());
+                if kind != FileType::RegularFile {
+                    report.strangers.push(format!("{SECRETS}/{path}"));
+                }
             } else if kind == FileType::RegularFile && layout::parse_value_file(name).is_ok() {
                 values.push(path.to_owned());
             } else {
@@ -118,7 +123,8 @@ impl Vault {
         Ok(report)
     }
 
-    /// Calls `visit` with every path below `secrets/` that is no directory.
+    /// Calls `visit` with every path below `secrets/` that is no directory, or one
+    /// with the name of a metadata file.
     fn walk(
         &self,
         folder: &str,
@@ -138,7 +144,7 @@ impl Vault {
                 "" => entry.name,
                 folder => format!("{folder}/{}", entry.name),
             };
-            if entry.kind == FileType::Directory {
+            if entry.kind == FileType::Directory && !path.ends_with(".toml") {
                 self.walk(&path, visit)?;
             } else {
                 visit(&path, entry.kind);

@@ -223,7 +223,7 @@ impl Vault {
                 (FileType::RegularFile, Some(mark)) if is_metadata => {
                     scan.files.insert(path, mark);
                 }
-                (FileType::Directory, _) => self.scan_dir(&path, scan)?,
+                (FileType::Directory, _) if !is_metadata => self.scan_dir(&path, scan)?,
                 (FileType::Symlink, _) => {
                     scan.strange.push((path, "it is a symbolic link".to_owned()));
                 }
