@@ -1,8 +1,52 @@
 //! `strongroom.toml`: text to settings and back.
 //!
-//! Pure. The mac that ends the file, and the file itself, are the vault's business.
+//! Pure. The mac that ends the file, and the file itself, are the vault's business;
+//! the text here is what stands before it (book, formats/vault).
+
+mod check;
+mod quote;
+mod read;
+
+use std::collections::BTreeMap;
 
 use crate::model::{Direction, RemoteName, Scope};
+
+pub use check::BadValue;
+pub(crate) use quote::{entry, line, quote};
+pub use read::ConfigError;
+
+/// The settings of one vault that all its clones share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The vault's id, a UUID in lower case. It never changes.
+    pub vault_id: String,
+    /// How the vault uses git.
+    pub git: GitConfig,
+    /// When a sync that would delete too much stops (sync.md section 1.4).
+    pub max_delete: MaxDelete,
+    /// Days between the deletion of a secret and its removal, 7 to 30 (aws.md
+    /// section 4).
+    pub recovery_window: u8,
+    /// The accounts and Regions to sync with, by the vault's names for them.
+    pub remotes: BTreeMap<RemoteName, RemoteConfig>,
+}
+
+/// How a vault uses git.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GitConfig {
+    /// Whether each command that changes the vault commits its change.
+    pub commit: bool,
+}
+
+/// How many secrets of a remote one sync may delete: the larger of the two limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxDelete {
+    /// As a number of secrets.
+    pub count: usize,
+    /// As a part of the remote's secrets, in percent.
+    pub percent: u8,
+}
+
 
 /// One AWS account and Region that a vault is synced with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,3 +68,93 @@ pub struct RemoteConfig {
     /// Which way changes may travel.
     pub direction: Direction,
 }
+
+impl Config {
+    /// The format this strongroom reads and writes.
+    pub const FORMAT: u32 = 1;
+
+    /// The settings of a new vault: everything at its default, no remotes.
+    pub fn new(vault_id: impl Into<String>) -> Self {
+        Self {
+            vault_id: vault_id.into(),
+            git: GitConfig { commit: true },
+            max_delete: MaxDelete {
+                count: 10,
+                percent: 10,
+            },
+            recovery_window: 30,
+            remotes: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the text of `strongroom.toml` without its mac. Keys that are absent have
+    /// their defaults; a key that is not known is an error.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        read::config(text)
+    }
+
+    /// Writes the text of `strongroom.toml` without its mac, every setting spelled
+    /// out. Equal settings are equal bytes.
+    pub fn emit(&self) -> Result<String, BadValue> {
+        self.check()?;
+        let mut out = format!("format = {}\n", Self::FORMAT);
+        line("vault_id", &self.vault_id, &mut out);
+        out.push_str(&format!("recovery_window = {}\n", self.recovery_window));
+        out.push_str(&format!("\n[git]\ncommit = {}\n", self.git.commit));
+        out.push_str(&format!(
+            "\n[max_delete]\ncount = {}\npercent = {}\n",
+            self.max_delete.count, self.max_delete.percent
+        ));
+        for (name, remote) in &self.remotes {
+            out.push_str(&format!("\n[remote.{name}]\n"));
+            remote.emit(&mut out);
+        }
+        out.push('\n');
+        Ok(out)
+    }
+}
+
+impl RemoteConfig {
+    fn emit(&self, out: &mut String) {
+        line("region", &self.region, out);
+        for (key, value) in [
+            ("account", &self.account),
+            ("profile", &self.profile),
+            ("role_arn", &self.role_arn),
+            ("endpoint", &self.endpoint),
+        ] {
+            if let Some(value) = value {
+                line(key, value, out);
+            }
+        }
+        line("direction", self.direction.as_str(), out);
+        if let Some((local, remote)) = &self.scope.map {
+            out.push_str("map = { local = ");
+            quote(local, out);
+            out.push_str(", remote = ");
+            quote(remote, out);
+            out.push_str(" }\n");
+        }
+        for (key, prefixes) in [
+            ("include", &self.scope.include),
+            ("exclude", &self.scope.exclude),
+        ] {
+            if prefixes.is_empty() {
+                continue;
+            }
+            out.push_str(key);
+            out.push_str(" = [");
+            for (at, prefix) in prefixes.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                quote(prefix, out);
+            }
+            out.push_str("]\n");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "config/tests.rs"]
+mod tests;

@@ -26,4 +26,5 @@ pub mod crypto;
 pub mod model;
 pub mod plan;
 pub mod store;
+pub mod sync;
 pub mod vault;

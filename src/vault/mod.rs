@@ -1,3 +1,253 @@
-//! The directory on disk.
+//! The directory on disk, and its git history (design.md section 4; book, formats).
+//!
+//! A [`Vault`] is opened locked; [`Vault::unlock`] takes a member's identity and
+//! verifies what everything else rests on. Changes go through a [`Transaction`].
+//! Nothing here prints, asks the time or knows of AWS.
 
+mod cache;
+mod disk;
+mod error;
+mod files;
+mod git;
+mod index;
+mod init;
+mod keyring;
 pub mod layout;
+mod lock;
+pub mod meta;
+mod raw;
+mod state;
+#[cfg(test)]
+mod testing;
+mod transaction;
+mod unlock;
+mod value;
+mod view;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::crypto::{KeyringKeys, Mac};
+use crate::model::{Record, RemoteName, SecretName};
+
+pub use disk::{DiskError, exposed};
+pub use error::VaultError;
+pub use files::FileReport;
+pub use git::Committed;
+pub use index::Loaded;
+pub use init::InitOptions;
+pub use keyring::{Keyring, KeyringError};
+pub use lock::LockError;
+pub use meta::{MetaError, RecordError};
+pub use state::StateError;
+pub use transaction::{Commit, Durability, Transaction};
+pub use unlock::Trust;
+pub use view::Fetched;
+
+use disk::Root;
+use state::{Place, State};
+
+/// The largest file that a vault can have, in bytes: a metadata file.
+const LARGEST_FILE: usize = meta::MAX;
+
+const CONFIG: &str = "strongroom.toml";
+const SECRETS: &str = "secrets";
+
+/// An open vault.
+///
+/// It can be shared between threads. Reading takes no lock: each secret's file is
+/// replaced whole, so a reader sees it before or after a change, never between.
+pub struct Vault {
+    root: Root,
+    state: State,
+    settings: RwLock<Settings>,
+    keys: Option<KeyringKeys>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    config: Arc<Config>,
+    verified: bool,
+}
+
+impl Vault {
+    /// The directory of the vault that `start` lies in: `start` or the nearest above
+    /// it with a `strongroom.toml`.
+    pub fn find(start: &Path) -> Option<PathBuf> {
+        let is_vault = |dir: &&Path| {
+            let file = dir.join(CONFIG).symlink_metadata();
+            file.is_ok_and(|f| f.is_file())
+        };
+        start.ancestors().find(is_vault).map(Path::to_owned)
+    }
+
+    /// Opens the vault at `dir`, locked. `state_home` is where local state lives,
+    /// such as `~/.local/state`.
+    ///
+    /// The settings count as verified if they are byte for byte those that this
+    /// clone verified last.
+    pub fn open(dir: &Path, state_home: &Path) -> Result<Self, VaultError> {
+        let not_a_vault = || VaultError::NotAVault {
+            path: dir.to_owned(),
+        };
+        let real = dir.canonicalize().map_err(|_| not_a_vault())?;
+        let root = Root::open(&real)?;
+        let (config, hash) = match read_config(&root, None) {
+            Err(VaultError::Disk(error)) if error.is_not_found() => return Err(not_a_vault()),
+            read => read?,
+        };
+        let place = Place::new(state_home, &real);
+        if let Some(pinned) = place.trusted()?
+            && pinned != config.vault_id
+        {
+            return Err(VaultError::OtherVault {
+                path: real,
+                pinned,
+                found: config.vault_id,
+                record: place.record(),
+            });
+        }
+        let state = place.state(&config.vault_id)?;
+        let verified = state.pin()?.is_some_and(|pin| pin.config == hash);
+        Ok(Self {
+            root,
+            state,
+            settings: RwLock::new(Settings {
+                config: Arc::new(config),
+                verified,
+            }),
+            keys: None,
+        })
+    }
+
+    /// The vault's directory, with symbolic links resolved.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Where this clone keeps its local state.
+    pub fn state_dir(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> Arc<Config> {
+        self.settings().config
+    }
+
+    /// Whether the settings are known to come from someone with the vault's key.
+    pub fn config_is_verified(&self) -> bool {
+        self.settings().verified
+    }
+
+    /// The keys of the vault's keyring; none while it is locked.
+    pub fn keys(&self) -> Option<&KeyringKeys> {
+        self.keys.as_ref()
+    }
+
+    /// Whether values can be read and changes made.
+    pub fn is_unlocked(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Reads one secret's metadata, if there is any. Unlocked, its mac is verified.
+    pub fn record(&self, name: &SecretName) -> Result<Option<Record>, VaultError> {
+        let path = layout::metadata_path(name);
+        let full = format!("{SECRETS}/{path}");
+        let bytes = match self.root.read(&full, meta::MAX) {
+            Ok((bytes, _)) => bytes,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(DiskError::TooLarge { path, .. }) => {
+                let source = MetaError::TooLarge;
+                return Err(VaultError::Metadata { path, source });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match meta::read(&bytes, &path, self.keys()) {
+            Ok(record) => Ok(Some(record)),
+            Err(source) => Err(VaultError::Metadata {
+                path: self.root.full(&full),
+                source,
+            }),
+        }
+    }
+
+    /// Keeps what a remote showed, for use without a network.
+    pub fn save_view(&self, remote: &RemoteName, fetched: &Fetched) -> Result<(), VaultError> {
+        Ok(view::save(&self.state, remote, fetched)?)
+    }
+
+    /// What a remote showed when it was last asked.
+    pub fn load_view(&self, remote: &RemoteName) -> Result<Option<Fetched>, VaultError> {
+        Ok(view::load(&self.state, remote)?)
+    }
+
+    /// Forgets what a remote showed.
+    pub fn forget_view(&self, remote: &RemoteName) -> Result<(), VaultError> {
+        Ok(view::forget(&self.state, remote)?)
+    }
+
+    fn need_keys(&self) -> Result<&KeyringKeys, VaultError> {
+        self.keys.as_ref().ok_or(VaultError::Locked)
+    }
+
+    fn settings(&self) -> Settings {
+        let settings = self.settings.read();
+        settings.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_settings(&self, config: Config, verified: bool) {
+        let settings = self.settings.write();
+        *settings.unwrap_or_else(PoisonError::into_inner) = Settings {
+            config: Arc::new(config),
+            verified,
+        };
+    }
+}
+
+/// Reads `strongroom.toml`; with keys its mac is verified. Gives back the SHA-256 of
+/// its bytes too.
+fn read_config(root: &Root, keys: Option<&KeyringKeys>) -> Result<(Config, [u8; 32]), VaultError> {
+    let text = read_text(root, CONFIG, meta::MAX)?;
+    let body = match keys {
+        Some(keys) => keys.verify_text(crate::crypto::Domain::Vault, &text),
+        None => Mac::split_text(&text).map(|(body, _)| body),
+    };
+    let path = || root.full(CONFIG);
+    // A wrong mac would hide the more telling answer.
+    let config = match (Config::parse(text.as_str()), body) {
+        (Err(source @ crate::config::ConfigError::NewerFormat(_)), _) => Err(source),
+        (_, Err(source)) => {
+            let path = path();
+            return Err(VaultError::Mac { path, source });
+        }
+        (_, Ok(body)) => Config::parse(body),
+    };
+    let config = config.map_err(|source| VaultError::Config {
+        path: path(),
+        source,
+    })?;
+    Ok((config, Sha256::digest(text.as_bytes()).into()))
+}
+
+/// Reads a text file of ours and looks for git's conflict markers first.
+fn read_text(root: &Root, path: &str, cap: usize) -> Result<String, VaultError> {
+    let (bytes, _) = root.read(path, cap)?;
+    let text = String::from_utf8(bytes).map_err(|_| VaultError::Mac {
+        path: root.full(path),
+        source: crate::crypto::MacError::Malformed,
+    })?;
+    match meta::conflict_marker(&text) {
+        Some(line) => Err(VaultError::ConflictMarkers {
+            path: root.full(path),
+            line,
+        }),
+        None => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

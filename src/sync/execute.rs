@@ -1,0 +1,421 @@
+//! A run, from the first listing to the git commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+
+use super::gather::{Gathered, gather};
+use super::push::{Pushed, push};
+use super::report::{Outcome, Report, SyncError};
+use super::settle::{self, Stop, fold, replace_conflicts, secure};
+use super::{Options, Prepared, fetch_all, prepare_from, refresh};
+use crate::model::{Change, Record, RemoteName, SecretName};
+use crate::plan::{SecretPlan, Side};
+use crate::store::{Progress, SecretStore};
+use crate::vault::{Committed, Durability, Transaction, Vault};
+
+/// How many secrets are taken from the first call to the commit together: enough to
+/// make the disk's barriers cheap, few enough that their values fit in memory.
+const CHUNK: usize = 10_000;
+/// How many secrets are written to remotes at once. The store's own token buckets
+/// hold the rate; this bounds what is under way.
+const AT_ONCE: usize = 16;
+/// How often secrets that need another look are planned again within one run.
+const ROUNDS: usize = 3;
+/// From how many secrets on the disk is waited for once instead of each time.
+const BULK: usize = 8;
+
+/// Fetches every remote given, plans, and does it.
+pub async fn sync<S: SecretStore>(
+    vault: &Vault,
+    stores: &BTreeMap<RemoteName, S>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report, SyncError> {
+    let (loaded, views) = fetch_all(vault, stores, options.now, progress).await?;
+    let prepared = prepare_from(loaded, views, &options.policy);
+    apply_plan(vault, stores, prepared, options, progress).await
+}
+
+/// Carries out a plan that was just made. Steps that no longer hold are not taken;
+/// they are reported, and the next run plans them anew.
+pub async fn apply_plan<S: SecretStore>(
+    vault: &Vault,
+    stores: &BTreeMap<RemoteName, S>,
+    prepared: Prepared,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report, SyncError> {
+    prepared
+        .plan
+        .check(&prepared.base, &prepared.views, options.limits)?;
+    let mut run = Run {
+        vault,
+        stores,
+        options,
+        progress,
+        report: Report::default(),
+    };
+    let mut prepared = prepared;
+    for round in 0..ROUNDS {
+        run.report.notes.retain(|(n, _)| !prepared.plan.secrets.contains_key(n));
+        run.report.conflicts.retain(|(n, _)| !prepared.plan.secrets.contains_key(n));
+        let notes = prepared.plan.notes();
+        run.report.notes.extend(notes.map(|(n, x)| (n.clone(), x.clone())));
+        let conflicts = prepared.plan.conflicts();
+        run.report.conflicts.extend(conflicts.map(|(n, c)| (n.clone(), c.clone())));
+        run.round(&prepared).await?;
+        let again: BTreeSet<SecretName> = run
+            .report
+            .outcomes
+            .iter()
+            .filter(|(_, o)| **o == Outcome::Again)
+            .map(|(n, _)| n.clone())
+            .collect();
+        if again.is_empty() || run.report.stopped.is_some() || round + 1 == ROUNDS {
+            break;
+        }
+        let mut views = prepared.views;
+        refresh(stores, &mut views, &again, &options.policy).await?;
+        prepared = prepare_from(vault.load()?, views, &options.policy);
+        prepared.plan.secrets.retain(|name, _| again.contains(name));
+        for name in &again {
+            // Nothing left to do for it is as good as done.
+            run.report.outcomes.insert(name.clone(), Outcome::Done);
+        }
+    }
+    let mut report = run.report;
+    report.notes.sort();
+    report.conflicts.sort();
+    Ok(report)
+}
+
+struct Run<'a, S> {
+    vault: &'a Vault,
+    stores: &'a BTreeMap<RemoteName, S>,
+    options: &'a Options,
+    progress: &'a dyn Progress,
+    report: Report,
+}
+
+impl<S: SecretStore> Run<'_, S> {
+    async fn round(&mut self, prepared: &Prepared) -> Result<(), SyncError> {
+        let names = work(prepared);
+        for chunk in names.chunks(CHUNK) {
+            let got = gather(
+                &prepared.plan,
+                chunk,
+                &prepared.views,
+                self.stores,
+                self.progress,
+            )
+            .await;
+            if self.report.stopped.is_none() {
+                self.report.stopped.clone_from(&got.stopped);
+            }
+            let mut records = self.secure_before_push(prepared, chunk, &got)?;
+            let pushed = self.push_all(prepared, chunk, &mut records).await;
+            self.settle(prepared, chunk, &records, &got, &pushed)?;
+            if self.report.stopped.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the versions of secrets that are about to change on a remote: no label
+    /// leaves a version over there before its value is safe here (sync.md K1).
+    fn secure_before_push(
+        &mut self,
+        prepared: &Prepared,
+        names: &[SecretName],
+        got: &Gathered,
+    ) -> Result<BTreeMap<SecretName, Option<Record>>, SyncError> {
+        let mut records: BTreeMap<SecretName, Option<Record>> = names
+            .iter()
+            .map(|n| (n.clone(), prepared.loaded.records.get(n).cloned()))
+            .collect();
+        let urgent: Vec<(&SecretName, &SecretPlan)> = names
+            .iter()
+            .filter_map(|n| Some((n, prepared.plan.secrets.get(n)?)))
+            .filter(|(_, plan)| has_remote_steps(plan) && copies_first(plan))
+            .collect();
+        if urgent.is_empty() {
+            return Ok(records);
+        }
+        let mut tx = self.vault.begin("sync", self.options.now)?;
+        let mut saved = Vec::new();
+        for (name, plan) in urgent {
+            match self.secure_one(&mut tx, prepared, name, plan, got) {
+                Ok(record) => {
+                    tx.put(record.clone());
+                    records.insert(name.clone(), Some(record));
+                    saved.push(name);
+                }
+                Err(Stop::Outcome(outcome)) => {
+                    self.report.outcomes.insert(name.clone(), outcome);
+                }
+                Err(Stop::Vault(error)) => return Err(error.into()),
+            }
+        }
+        let message = message("copy versions before pushing", &saved);
+        let commit = tx.commit(&message, durability(saved.len()))?;
+        self.report.written += commit.changed;
+        self.remember_git(&commit.git);
+        Ok(records)
+    }
+
+    fn secure_one(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        prepared: &Prepared,
+        name: &SecretName,
+        plan: &SecretPlan,
+        got: &Gathered,
+    ) -> Result<Record, Stop> {
+        let mut record = same_as_planned(tx, name, prepared.loaded.records.get(name))?
+            .unwrap_or_else(|| Record::new(name.clone()));
+        if record.is_blank() {
+            // A secret that comes from one remote and goes to another: it has to
+            // exist here before it can hold versions.
+            for action in &plan.actions {
+                if action.on == Side::Local
+                    && let (Change::Create { .. }, Some(source)) = (&action.change, &action.source)
+                {
+                    record.apply(&action.change, crate::model::Author::From(source))?;
+                }
+            }
+        }
+        let folded = secure(tx, &mut record, plan, got)?;
+        self.report.copied += folded.copied;
+        Ok(record)
+    }
+
+    async fn push_all(
+        &mut self,
+        prepared: &Prepared,
+        names: &[SecretName],
+        records: &mut BTreeMap<SecretName, Option<Record>>,
+    ) -> BTreeMap<SecretName, Pushed> {
+        let failed: BTreeSet<SecretName> = self.report.outcomes.keys().cloned().collect();
+        let todo: Vec<(&SecretName, &SecretPlan)> = names
+            .iter()
+            .filter(|n| self.report.stopped.is_none() && !failed.contains(*n))
+            .filter_map(|n| Some((n, prepared.plan.secrets.get(n)?)))
+            .filter(|(_, plan)| has_remote_steps(plan))
+            .collect();
+        let mut pushed = BTreeMap::new();
+        if todo.is_empty() {
+            return pushed;
+        }
+        self.progress.begin("pushing", Some(todo.len()));
+        let records = &*records;
+        let (vault, stores) = (self.vault, self.stores);
+        let views = &prepared.views;
+        let mut results = futures_util::stream::iter(todo)
+            .map(|(name, plan)| async move {
+                let record = match records.get(name) {
+                    Some(Some(record)) => record.clone(),
+                    _ => Record::new(name.clone()),
+                };
+                // A secret that goes from one remote to another gets its labels here
+                // last; its values are what the push needs.
+                (name, push(vault, &record, plan, views, stores).await)
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((name, result)) = results.next().await {
+            self.progress.advance(1);
+            self.report.there += result.steps;
+            let fatal = match &result.outcome {
+                Outcome::Failed { remote, error } if error.is_fatal() => {
+                    Some((remote.clone(), error.clone()))
+                }
+                _ => None,
+            };
+            pushed.insert(name.clone(), result);
+            if let Some(fatal) = fatal {
+                // What is under way is dropped; every step is safe to be cut off.
+                self.report.stopped.get_or_insert(fatal);
+                break;
+            }
+        }
+        drop(results);
+        self.progress.finish();
+        pushed
+    }
+
+    fn settle(
+        &mut self,
+        prepared: &Prepared,
+        names: &[SecretName],
+        records: &BTreeMap<SecretName, Option<Record>>,
+        got: &Gathered,
+        pushed: &BTreeMap<SecretName, Pushed>,
+    ) -> Result<(), SyncError> {
+        let empty = SecretPlan::default();
+        let mut tx = self.vault.begin("sync", self.options.now)?;
+        let mut saved: Vec<&SecretName> = Vec::new();
+        for name in names {
+            if self.report.outcomes.get(name).is_some_and(|o| *o != Outcome::Done) {
+                continue;
+            }
+            let plan = prepared.plan.secrets.get(name).unwrap_or(&empty);
+            let pushed = pushed.get(name);
+            if let Some(pushed) = pushed
+                && pushed.outcome != Outcome::Done
+            {
+                let outcome = pushed.outcome.clone();
+                self.report.outcomes.insert(name.clone(), outcome);
+                continue;
+            }
+            if has_remote_steps(plan) && pushed.is_none() {
+                // The run stopped before its turn.
+                self.report.outcomes.insert(name.clone(), Outcome::Again);
+                continue;
+            }
+            let known = records.get(name).and_then(Option::as_ref);
+            match self.settle_one(&mut tx, prepared, name, known, plan, got, pushed) {
+                Ok(changed) => {
+                    if changed {
+                        saved.push(name);
+                    }
+                    if !plan.actions.is_empty() {
+                        self.report.outcomes.insert(name.clone(), Outcome::Done);
+                    }
+                }
+                Err(Stop::Outcome(outcome)) => {
+                    self.report.outcomes.insert(name.clone(), outcome);
+                }
+                Err(Stop::Vault(error)) => return Err(error.into()),
+            }
+        }
+        if saved.is_empty() {
+            return Ok(());
+        }
+        let remotes: Vec<&str> = prepared.plan.remotes.iter().map(RemoteName::as_str).collect();
+        let message = message(&format!("sync {}", remotes.join(", ")), &saved);
+        let commit = tx.commit(&message, durability(saved.len()))?;
+        self.report.written += commit.changed;
+        self.remember_git(&commit.git);
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one secret's share of everything the run knows")]
+    fn settle_one(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        prepared: &Prepared,
+        name: &SecretName,
+        known: Option<&Record>,
+        plan: &SecretPlan,
+        got: &Gathered,
+        pushed: Option<&Pushed>,
+    ) -> Result<bool, Stop> {
+        let there = same_as_planned(tx, name, known)?;
+        let mut record = there.clone().unwrap_or_else(|| Record::new(name.clone()));
+        // Created in the first step already, to hold the versions to push.
+        let trimmed;
+        let plan_here = if known.is_some() && prepared.loaded.records.get(name).is_none() {
+            let mut plan = plan.clone();
+            plan.actions.retain(|a| !matches!(a.change, Change::Create { .. }) || a.on != Side::Local);
+            trimmed = plan;
+            &trimmed
+        } else {
+            plan
+        };
+        let folded: settle::Folded = fold(self.vault, tx, &mut record, plan_here, got, pushed)?;
+        replace_conflicts(&mut record, &prepared.plan, plan);
+        self.report.copied += folded.copied;
+        self.report.here += folded.steps;
+        if record.is_blank() || there.as_ref() == Some(&record) {
+            return Ok(false);
+        }
+        tx.put(record);
+        Ok(true)
+    }
+
+    fn remember_git(&mut self, git: &Committed) {
+        if let Committed::Left(reason) = git {
+            self.report.uncommitted.get_or_insert(reason.clone());
+        }
+    }
+}
+
+/// The secrets a plan has something to do, to write or to clear for.
+fn work(prepared: &Prepared) -> Vec<SecretName> {
+    let plan = &prepared.plan;
+    let mut names: BTreeSet<&SecretName> = plan
+        .secrets
+        .iter()
+        .filter(|(_, s)| {
+            !s.actions.is_empty() || !s.settled.is_empty() || !s.conflicts.is_empty()
+        })
+        .map(|(n, _)| n)
+        .collect();
+    // A conflict that went away by itself is no longer on record.
+    let stale = prepared.loaded.records.iter().filter(|(name, record)| {
+        let found = plan.secrets.get(*name);
+        let blocked = found.is_some_and(|s| s.actions.is_empty() && !s.notes.is_empty());
+        !blocked
+            && record.conflicts.iter().any(|c| {
+                plan.remotes.contains(&c.remote)
+                    && !found.is_some_and(|s| s.conflicts.contains(c))
+            })
+    });
+    names.extend(stale.map(|(n, _)| n));
+    names.into_iter().cloned().collect()
+}
+
+/// Reads a record under the lock, and refuses it if somebody changed it since the
+/// plan was made.
+fn same_as_planned(
+    tx: &Transaction<'_>,
+    name: &SecretName,
+    planned: Option<&Record>,
+) -> Result<Option<Record>, Stop> {
+    let now = tx.record(name)?;
+    if now.as_ref() == planned {
+        return Ok(now);
+    }
+    Err(Stop::Outcome(Outcome::Superseded(
+        "it changed in the vault meanwhile".to_owned(),
+    )))
+}
+
+fn has_remote_steps(plan: &SecretPlan) -> bool {
+    plan.actions.iter().any(|a| matches!(a.on, Side::Remote(_)))
+}
+
+/// Whether versions come into the vault before the first remote step.
+fn copies_first(plan: &SecretPlan) -> bool {
+    plan.actions
+        .iter()
+        .take_while(|a| a.on == Side::Local)
+        .any(|a| matches!(a.change, Change::AddVersion { .. }))
+}
+
+fn durability(secrets: usize) -> Durability {
+    if secrets > BULK {
+        Durability::Bulk
+    } else {
+        Durability::Each
+    }
+}
+
+/// A commit message: names of secrets, never values.
+fn message(what: &str, names: &[&SecretName]) -> String {
+    const SHOWN: usize = 50;
+    let mut text = match names {
+        [one] => format!("{what}: {one}\n"),
+        many => format!("{what}: {} secrets\n\n", many.len()),
+    };
+    if names.len() > 1 {
+        for name in names.iter().take(SHOWN) {
+            text.push_str(&format!("{name}\n"));
+        }
+        if names.len() > SHOWN {
+            text.push_str(&format!("and {} more\n", names.len() - SHOWN));
+        }
+    }
+    text
+}

@@ -1,0 +1,229 @@
+//! Carries out plans: fetches views, copies values into the vault, moves labels on
+//! the remotes by compare-and-swap, and remembers what was agreed.
+//!
+//! The order is what makes it safe (sync.md sections 1.14 and 1.15): values are
+//! durable in the vault before anything moves on a remote, and what was agreed is
+//! written only after the remote has been looked at again. Every step can be
+//! repeated, so a run that was cut off is resumed by running again.
+//!
+//! No lock of the vault is held while a remote is waited for.
+
+mod execute;
+mod gather;
+mod push;
+mod report;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use execute::{apply_plan, sync};
+pub use report::{Outcome, Report, SyncError};
+
+use crate::model::{Base, Lifecycle, LocalView, RemoteName, RemoteView, SecretName, Timestamp};
+use crate::plan::{Limits, Plan, Policy, RemotePolicy, plan};
+use crate::store::{Progress, SecretStore, StoreError};
+use crate::vault::{Fetched, Loaded, Vault, VaultError};
+
+/// How one run goes about it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Now; it dates views and git commits and nothing else.
+    pub now: Timestamp,
+    /// How many deletions are carried out unasked.
+    pub limits: Limits,
+    /// What may be done with which remote.
+    pub policy: Policy,
+}
+
+/// A plan, and what it was made from.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The vault as it was read.
+    pub loaded: Loaded,
+    /// What was last agreed.
+    pub base: Base,
+    /// What the remotes showed.
+    pub views: BTreeMap<RemoteName, RemoteView>,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// The policy that the vault's settings give to the chosen remotes.
+pub fn policy_of(vault: &Vault, only: Option<String>) -> Policy {
+    let config = vault.config();
+    let remotes = config.remotes.iter().map(|(name, remote)| {
+        let policy = RemotePolicy {
+            scope: remote.scope.clone(),
+            direction: remote.direction,
+        };
+        (name.clone(), policy)
+    });
+    Policy {
+        remotes: remotes.collect(),
+        only,
+    }
+}
+
+/// Asks one remote what it has, and keeps the answer for offline use.
+pub async fn fetch<S: SecretStore>(
+    vault: &Vault,
+    remote: &RemoteName,
+    store: &S,
+    now: Timestamp,
+    progress: &dyn Progress,
+) -> Result<RemoteView, SyncError> {
+    let loaded = vault.load()?;
+    fetch_for(vault, &loaded, remote, store, now, progress).await
+}
+
+async fn fetch_for<S: SecretStore>(
+    vault: &Vault,
+    loaded: &Loaded,
+    remote: &RemoteName,
+    store: &S,
+    now: Timestamp,
+    progress: &dyn Progress,
+) -> Result<RemoteView, SyncError> {
+    let view = store
+        .view(&known_on(loaded, remote), progress)
+        .await
+        .map_err(|source| SyncError::Remote {
+            remote: remote.clone(),
+            source,
+        })?;
+    vault.save_view(
+        remote,
+        &Fetched {
+            at: now,
+            view: view.clone(),
+        },
+    )?;
+    Ok(view)
+}
+
+/// The names that a remote had when it was last agreed with: if a listing lacks one,
+/// it must be looked up by itself before it counts as gone.
+fn known_on(loaded: &Loaded, remote: &RemoteName) -> Vec<SecretName> {
+    loaded
+        .records
+        .iter()
+        .filter(|(_, record)| {
+            record
+                .base
+                .get(remote)
+                .and_then(|b| b.pair.as_ref())
+                .is_some_and(|p| p.remote.lifecycle != Lifecycle::Tombstone)
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Plans over the vault as it is now and the views given. Needs no key.
+pub fn prepare(
+    vault: &Vault,
+    views: BTreeMap<RemoteName, RemoteView>,
+    policy: &Policy,
+) -> Result<Prepared, VaultError> {
+    Ok(prepare_from(vault.load()?, views, policy))
+}
+
+fn prepare_from(
+    loaded: Loaded,
+    views: BTreeMap<RemoteName, RemoteView>,
+    policy: &Policy,
+) -> Prepared {
+    let base: Base = loaded
+        .records
+        .iter()
+        .filter(|(_, r)| !r.base.is_empty())
+        .map(|(name, r)| (name.clone(), r.base.clone()))
+        .collect();
+    let local = local_view(&loaded);
+    let plan = plan(&base, &local, &views, policy);
+    Prepared {
+        loaded,
+        base,
+        views,
+        plan,
+    }
+}
+
+/// The vault as a plan sees it.
+pub fn local_view(loaded: &Loaded) -> LocalView {
+    let mut local = LocalView::default();
+    for (name, record) in &loaded.records {
+        local.secrets.0.insert(name.clone(), record.state.clone());
+    }
+    for (title, reason) in &loaded.blocked {
+        // What has no name cannot be a secret's either.
+        if let Ok(name) = title.parse::<SecretName>() {
+            local.blocked.insert(name, reason.clone());
+        }
+    }
+    local
+}
+
+/// Asks several remotes at once.
+async fn fetch_all<S: SecretStore>(
+    vault: &Vault,
+    stores: &BTreeMap<RemoteName, S>,
+    now: Timestamp,
+    progress: &dyn Progress,
+) -> Result<(Loaded, BTreeMap<RemoteName, RemoteView>), SyncError> {
+    let loaded = vault.load()?;
+    let fetches = stores.iter().map(|(remote, store)| {
+        let loaded = &loaded;
+        async move {
+            let view = fetch_for(vault, loaded, remote, store, now, progress).await?;
+            Ok::<_, SyncError>((remote.clone(), view))
+        }
+    });
+    let views = futures_util::future::try_join_all(fetches).await?;
+    Ok((loaded, views.into_iter().collect()))
+}
+
+/// Looks some names up afresh on every remote, for a second round over them.
+async fn refresh<S: SecretStore>(
+    stores: &BTreeMap<RemoteName, S>,
+    views: &mut BTreeMap<RemoteName, RemoteView>,
+    names: &BTreeSet<SecretName>,
+    policy: &Policy,
+) -> Result<(), SyncError> {
+    for (remote, store) in stores {
+        let Some(view) = views.get_mut(remote) else {
+            continue;
+        };
+        for name in names {
+            let scope = policy.remotes.get(remote).map(|p| &p.scope);
+            if scope.is_some_and(|s| !s.contains(name)) {
+                continue;
+            }
+            let seen = store.describe(name).await;
+            match seen {
+                Ok(Some(secret)) => {
+                    view.secrets
+                        .insert(name.clone(), crate::model::Sight::Seen(secret));
+                }
+                Ok(None) => {
+                    view.secrets.remove(name);
+                }
+                Err(source) if source.is_fatal() => {
+                    return Err(SyncError::Remote {
+                        remote: remote.clone(),
+                        source,
+                    });
+                }
+                Err(source) => {
+                    let why = crate::model::Sight::Blocked(source.to_string());
+                    view.secrets.insert(name.clone(), why);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an error concerns the secret alone, so that the others go on.
+fn is_local(error: &StoreError) -> bool {
+    !error.is_fatal()
+}

@@ -1,0 +1,225 @@
+//! The vault's half of a plan: versions, labels, and the memory of what was agreed,
+//! folded into one record and written once.
+
+use super::gather::Gathered;
+use super::push::{Pushed, superseded_here};
+use super::report::Outcome;
+use crate::model::{
+    Author, Change, Content, Face, Invalid, Record, RemoteBase, RemoteName, RemoteSecret,
+    SecretName, StagingLabel, VersionId, VersionMeta,
+};
+use crate::plan::{Plan, SecretPlan, Side};
+use crate::store::{Retrieved, StoreError};
+use crate::vault::{Transaction, Vault, VaultError};
+
+/// Why a record could not be brought forward; the vault is as it was.
+pub(super) enum Stop {
+    Outcome(Outcome),
+    Vault(VaultError),
+}
+
+impl From<VaultError> for Stop {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+impl From<Invalid> for Stop {
+    fn from(error: Invalid) -> Self {
+        Self::Outcome(superseded_here(&error))
+    }
+}
+
+/// What folding one secret added up to.
+#[derive(Default)]
+pub(super) struct Folded {
+    pub(super) copied: usize,
+    pub(super) steps: usize,
+}
+
+/// Copies the versions that were gathered into the record, nothing else.
+pub(super) fn secure(
+    tx: &mut Transaction<'_>,
+    record: &mut Record,
+    plan: &SecretPlan,
+    got: &Gathered,
+) -> Result<Folded, Stop> {
+    let mut folded = Folded::default();
+    for action in &plan.actions {
+        if let (Side::Local, Change::AddVersion { id, meta, .. }) = (&action.on, &action.change) {
+            folded.copied += usize::from(copy(tx, record, id, meta, got)?);
+        }
+    }
+    Ok(folded)
+}
+
+/// Brings a record to where the plan wants it.
+pub(super) fn fold(
+    vault: &Vault,
+    tx: &mut Transaction<'_>,
+    record: &mut Record,
+    plan: &SecretPlan,
+    got: &Gathered,
+    pushed: Option<&Pushed>,
+) -> Result<Folded, Stop> {
+    let mut folded = Folded::default();
+    for action in &plan.actions {
+        let (Side::Local, Some(source)) = (&action.on, &action.source) else {
+            continue;
+        };
+        match &action.change {
+            Change::AddVersion { id, meta, .. } => {
+                folded.copied += usize::from(copy(tx, record, id, meta, got)?);
+            }
+            Change::Archive { to } => {
+                put_aside(vault, tx, record, to, source)?;
+                folded.steps += 1;
+            }
+            change => {
+                record.apply(change, Author::From(source))?;
+                folded.steps += 1;
+            }
+        }
+    }
+    for (remote, settled) in &plan.settled {
+        let mut settled = settled.clone();
+        if let Some(seen) = pushed.and_then(|p| p.seen.get(remote)) {
+            fill_in(&mut settled, seen.as_ref());
+        }
+        record.base.insert(remote.clone(), settled);
+    }
+    Ok(folded)
+}
+
+/// The conflicts of a record after a plan: those of the remotes it was about are
+/// what it found, those of others stay.
+pub(super) fn replace_conflicts(record: &mut Record, plan: &Plan, found: &SecretPlan) {
+    record
+        .conflicts
+        .retain(|c| !plan.remotes.contains(&c.remote));
+    record.conflicts.extend(found.conflicts.iter().cloned());
+    record.conflicts.sort();
+}
+
+fn copy(
+    tx: &mut Transaction<'_>,
+    record: &mut Record,
+    id: &VersionId,
+    meta: &VersionMeta,
+    got: &Gathered,
+) -> Result<bool, Stop> {
+    let known = record.state.versions.get(id).map(|v| v.content);
+    if matches!(known, Some(Content::Value { .. })) {
+        return Ok(false);
+    }
+    let name = record.name.clone();
+    let mut meta = meta.clone();
+    match got.values.get(&(name.clone(), id.clone())) {
+        Some(Ok(Retrieved { value, created, .. })) => {
+            let digest = tx.add_value(&name, id, value, *created)?;
+            meta.created = *created;
+            meta.content = Content::Value {
+                kind: value.kind(),
+                digest,
+            };
+            // After a rollback AWSPREVIOUS is the younger one: no parent then.
+            let older = |p: &VersionId| {
+                let there = got.values.get(&(name.clone(), p.clone()));
+                let date = match there {
+                    Some(Ok(parent)) => parent.created,
+                    _ => record.state.versions.get(p).and_then(|v| v.created),
+                };
+                date <= *created
+            };
+            meta.parent = meta.parent.filter(older);
+        }
+        // Registered by a rotation, and not filled yet.
+        Some(Err(StoreError::NoValue(_))) => {
+            if known.is_some() {
+                return Ok(false);
+            }
+            meta.content = Content::Placeholder;
+            meta.parent = None;
+        }
+        Some(Err(error)) => {
+            let remote = match &meta.origin {
+                crate::model::Origin::Remote(remote) => remote.clone(),
+                crate::model::Origin::Local => {
+                    return Err(Stop::Outcome(Outcome::Superseded(error.to_string())));
+                }
+            };
+            return Err(Stop::Outcome(match error {
+                StoreError::Changed(why) => Outcome::Superseded(why.to_string()),
+                error => Outcome::Failed {
+                    remote,
+                    error: error.clone(),
+                },
+            }));
+        }
+        None => return Err(Stop::Outcome(Outcome::Again)),
+    }
+    record.apply(
+        &Change::AddVersion {
+            id: id.clone(),
+            meta,
+            labels: Vec::new(),
+        },
+        Author::Here,
+    )?;
+    Ok(true)
+}
+
+/// Puts a secret aside under another name. Its values are bound to the name they were
+/// encrypted under, so they are encrypted anew.
+fn put_aside(
+    vault: &Vault,
+    tx: &mut Transaction<'_>,
+    record: &mut Record,
+    to: &SecretName,
+    source: &RemoteName,
+) -> Result<(), Stop> {
+    let mut old = record.clone();
+    old.name = to.clone();
+    old.state.lifecycle = crate::model::Lifecycle::Tombstone;
+    old.base.clear();
+    old.conflicts.clear();
+    for (id, meta) in &record.state.versions {
+        if meta.has_value() {
+            let value = vault.read(record, id)?;
+            tx.add_value(to, id, &value, meta.created)?;
+        }
+    }
+    tx.put(old);
+    let mut base = std::mem::take(&mut record.base);
+    base.remove(source);
+    *record = Record::new(record.name.clone());
+    record.base = base;
+    Ok(())
+}
+
+/// Takes over what only the remote could say: its ARN and dates, and the labels it
+/// moves by itself.
+fn fill_in(settled: &mut RemoteBase, seen: Option<&RemoteSecret>) {
+    let (Some(pair), Some(seen)) = (&mut settled.pair, seen) else {
+        return;
+    };
+    pair.arn.clone_from(&seen.facts.arn);
+    pair.changed = seen.facts.changed;
+    pair.remote.lifecycle = seen.state.lifecycle;
+    let there: Face = seen.state.face();
+    let current = StagingLabel::current();
+    if pair.remote.labels.get(&current) != there.labels.get(&current) {
+        // AWSCURRENT waits for a later push, and AWSPREVIOUS with it.
+        return;
+    }
+    for label in [StagingLabel::previous(), StagingLabel::pending()] {
+        match there.labels.get(&label) {
+            Some(id) if pair.remote.lifecycle.is_live() => {
+                pair.remote.labels.insert(label, id.clone());
+            }
+            _ => {
+                pair.remote.labels.remove(&label);
+            }
+        }
+    }
+}

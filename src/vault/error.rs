@@ -1,0 +1,258 @@
+use std::path::PathBuf;
+
+use super::disk::DiskError;
+use super::keyring::KeyringError;
+use super::lock::LockError;
+use super::meta::{MetaError, RecordError};
+use super::state::StateError;
+use crate::config::{BadValue, ConfigError};
+use crate::crypto::{EncryptError, MacError, OpenError};
+use crate::model::{SecretName, VersionId};
+
+/// Why a vault did not do what it was asked. No value is ever part of one, and
+/// whatever is about a file has its path.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// No `strongroom.toml` there.
+    #[error("{}: not a vault (no strongroom.toml)", .path.display())]
+    NotAVault {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// `init` found a vault.
+    #[error("{}: is a vault already", .path.display())]
+    AlreadyAVault {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A directory on the way is writable by everybody.
+    #[error("{}: writable by everybody; no place for a vault", .path.display())]
+    Exposed {
+        /// The directory that is writable.
+        path: PathBuf,
+    },
+    /// The state directory has no usable place, or git could not be set up.
+    #[error("{}: cannot make a git repository: {reason}", .path.display())]
+    Git {
+        /// The vault.
+        path: PathBuf,
+        /// What git says.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The local state could not be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// `strongroom.toml` or a keyring's file has git's conflict markers.
+    #[error("{}: line {line}: the file has git's conflict markers", .path.display())]
+    ConflictMarkers {
+        /// The file.
+        path: PathBuf,
+        /// The first marker, counted from 1.
+        line: usize,
+    },
+    /// `strongroom.toml` is not what it should be.
+    #[error("{}", .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: ConfigError,
+    },
+    /// Settings that cannot be written.
+    #[error("the settings cannot be written: {0}")]
+    Setting(#[from] BadValue),
+    /// A file whose mac is absent or wrong.
+    #[error("{}", .path.display())]
+    Mac {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: MacError,
+    },
+    /// A keyring's member list is not what it should be.
+    #[error("{}", .path.display())]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: KeyringError,
+    },
+    /// The identity is not a member's.
+    #[error("{}: not encrypted to this identity", .path.display())]
+    NoIdentity {
+        /// The keyring's file.
+        path: PathBuf,
+    },
+    /// The keyring's file does not open, for another reason.
+    #[error("{}", .path.display())]
+    KeyringFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: OpenError,
+    },
+    /// Another keyring than the one this clone trusts.
+    #[error("{}: keyring {found} is not the one this clone trusts, {pinned}", .path.display())]
+    OtherKeyring {
+        /// The keyring's file.
+        path: PathBuf,
+        /// The trusted keyring's fingerprint.
+        pinned: String,
+        /// The fingerprint of the one that is there.
+        found: String,
+    },
+    /// An older epoch of the keyring than this clone has seen.
+    #[error("{}: the keyring is of epoch {found}, this clone has seen {seen}", .path.display())]
+    OldEpoch {
+        /// The keyring's file.
+        path: PathBuf,
+        /// The newest epoch seen.
+        seen: u32,
+        /// The epoch that is there.
+        found: u32,
+    },
+    /// Another vault lies where this clone's vault was.
+    #[error(
+        "{}: holds vault {found}, but vault {pinned} was here; if that is right, remove {}",
+        .path.display(), .record.display()
+    )]
+    OtherVault {
+        /// The directory.
+        path: PathBuf,
+        /// The id of the vault that was here.
+        pinned: String,
+        /// The id of the one that is here now.
+        found: String,
+        /// The local file that remembers.
+        record: PathBuf,
+    },
+    /// The vault is locked, and this needs its keys.
+    #[error("the vault is locked")]
+    Locked,
+    /// Another process is writing, or the lock cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A secret's metadata is not believed.
+    #[error("{}", .path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: MetaError,
+    },
+    /// A secret cannot be recorded.
+    #[error("{name} cannot be recorded")]
+    Record {
+        /// The secret.
+        name: SecretName,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+    /// The record knows no such version, or knows it as one without a value.
+    #[error("{name}: version {version} has no value in this vault")]
+    NoValue {
+        /// The secret.
+        name: SecretName,
+        /// The version.
+        version: VersionId,
+    },
+    /// The metadata lists a version whose file is gone.
+    #[error("{}: no file holds version {version} of {name}", .path.display())]
+    ValueMissing {
+        /// The secret.
+        name: SecretName,
+        /// The version.
+        version: VersionId,
+        /// What the file's path begins with.
+        path: PathBuf,
+    },
+    /// A version's file does not open.
+    #[error("{}", .path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: OpenError,
+    },
+    /// A version's file opens to another value than the metadata vouches for.
+    #[error("{}: holds another value than its metadata says", .path.display())]
+    OtherValue {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value could not be encrypted.
+    #[error("cannot encrypt")]
+    Encrypt(#[from] EncryptError),
+}
+
+impl VaultError {
+    /// Whether something was found that nobody with the vault's key wrote there, or
+    /// that was damaged: exit code 7 of the book.
+    pub fn is_integrity(&self) -> bool {
+        match self {
+            Self::Mac { .. }
+            | Self::Keyring { .. }
+            | Self::KeyringFile { .. }
+            | Self::OtherKeyring { .. }
+            | Self::OldEpoch { .. }
+            | Self::OtherVault { .. }
+            | Self::Metadata { .. }
+            | Self::ConflictMarkers { .. }
+            | Self::ValueMissing { .. }
+            | Self::Value { .. }
+            | Self::OtherValue { .. } => !self.is_newer(),
+            Self::Disk(error) => matches!(
+                error,
+                DiskError::Symlink { .. } | DiskError::NotAFile { .. } | DiskError::TooLarge { .. }
+            ),
+            Self::NotAVault { .. }
+            | Self::AlreadyAVault { .. }
+            | Self::Exposed { .. }
+            | Self::Git { .. }
+            | Self::State(_)
+            | Self::Config { .. }
+            | Self::Setting(_)
+            | Self::NoIdentity { .. }
+            | Self::Locked
+            | Self::Lock(_)
+            | Self::Record { .. }
+            | Self::NoValue { .. }
+            | Self::Encrypt(_) => false,
+        }
+    }
+
+    /// Whether a newer strongroom wrote it: exit code 16 of the book.
+    pub fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            Self::Config {
+                source: ConfigError::NewerFormat(_),
+                ..
+            } | Self::Metadata {
+                source: MetaError::NewerFormat(_),
+                ..
+            } | Self::Keyring {
+                source: KeyringError::NewerFormat(_),
+                ..
+            } | Self::Value {
+                source: OpenError::NewerFormat,
+                ..
+            }
+        )
+    }
+
+    /// Whether another process has the vault: exit code 13 of the book.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Lock(LockError::Busy { .. }))
+    }
+}

@@ -1,0 +1,146 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use sha2::{Digest, Sha256};
+
+use super::disk::{DiskError, Durable, Existing, Root, exposed};
+use super::keyring::{self, Keyring};
+use super::state::{Pin, Place, Trusted};
+use super::{CONFIG, Committed, SECRETS, Settings, Vault, VaultError, git};
+use crate::config::Config;
+use crate::crypto::{Domain, Identity, KeyringKeys, Recipient, encrypt_keyring};
+use crate::model::Timestamp;
+
+const ATTRIBUTES: &str = ".gitattributes";
+/// The largest `.gitattributes` that is added to, in bytes.
+const MAX_ATTRIBUTES: usize = 1 << 20;
+/// git must not convert our bytes (crypto.md section 4).
+const WHOLE_TREE: &str = "* -text\n";
+/// The same where the directory has other files and attributes of its own.
+const OUR_TREE: [&str; 3] = ["/strongroom.toml -text", "/keys/** -text", "/secrets/** -text"];
+
+/// What a new vault is made from.
+pub struct InitOptions<'a> {
+    /// The vault's id: a random UUID in lower case.
+    pub vault_id: &'a str,
+    /// The keyring's own identity, freshly generated.
+    pub keyring: Identity,
+    /// What the first member is called in the member list.
+    pub member_name: &'a str,
+    /// The first member.
+    pub member: &'a Recipient,
+    /// Now.
+    pub now: Timestamp,
+    /// Whether changes are committed to git; without a work tree around the vault,
+    /// a repository is made.
+    pub git: bool,
+}
+
+impl Vault {
+    /// Makes a vault in a directory, which is made too if need be, and commits it. The
+    /// vault is unlocked and trusted by this clone.
+    ///
+    /// `strongroom.toml` is written last, so what a crash leaves is no vault.
+    pub fn init(
+        dir: &Path,
+        state_home: &Path,
+        options: InitOptions<'_>,
+    ) -> Result<(Self, Committed), VaultError> {
+        let made = |source| DiskError::Io {
+            path: dir.to_owned(),
+            operation: "make the directory",
+            source,
+        };
+        let was_there = dir.exists();
+        if !was_there {
+            use std::os::unix::fs::DirBuilderExt;
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(dir).map_err(made)?;
+        }
+        let real = dir.canonicalize().map_err(made)?;
+        if real.join(CONFIG).symlink_metadata().is_ok() {
+            return Err(VaultError::AlreadyAVault { path: real });
+        }
+        if let Some(path) = exposed(&real) {
+            return Err(VaultError::Exposed { path });
+        }
+        let root = Root::open(&real)?;
+        let mut config = Config::new(options.vault_id);
+        config.git.commit = options.git;
+        let body = config.emit()?;
+        let keys = KeyringKeys::new(options.keyring, options.vault_id);
+        let members = std::slice::from_ref(options.member);
+        let age = encrypt_keyring(keys.identity(), options.now, members)?;
+        let list = Keyring::new(&keys, options.member_name, options.member);
+        if options.git {
+            git::init(&root).map_err(|reason| VaultError::Git {
+                path: real.clone(),
+                reason,
+            })?;
+        }
+
+        let mut paths = Vec::new();
+        let mut write = |path: &str, bytes: &[u8]| {
+            paths.push(path.to_owned());
+            root.write(path, bytes, Existing::Replace, Durable::Now)
+        };
+        if let Some(text) = attributes(&root)? {
+            write(ATTRIBUTES, text.as_bytes())?;
+        }
+        write(&Keyring::age_path(keyring::DEFAULT), age.as_bytes())?;
+        let text = list.seal(&keys);
+        write(&Keyring::list_path(keyring::DEFAULT), text.as_bytes())?;
+        let text = keys.seal_text(Domain::Vault, body);
+        write(CONFIG, text.as_bytes())?;
+        root.make_dir(SECRETS, Durable::Now)?;
+
+        let state = Place::new(state_home, &real).state(options.vault_id)?;
+        let trusted = Trusted {
+            commitment: keys.commitment(),
+            epoch: list.epoch,
+        };
+        state.set_pin(&Pin {
+            vault_id: options.vault_id.to_owned(),
+            config: Sha256::digest(text.as_bytes()).into(),
+            keyrings: BTreeMap::from([(keyring::DEFAULT.to_owned(), trusted)]),
+        })?;
+        let committed = if options.git {
+            let message = "init: a new vault";
+            git::commit(&root, &paths, message, options.now, git::PATIENCE)
+        } else {
+            Committed::Off
+        };
+        let vault = Self {
+            root,
+            state,
+            settings: RwLock::new(Settings {
+                config: Arc::new(config),
+                verified: true,
+            }),
+            keys: Some(keys),
+        };
+        Ok((vault, committed))
+    }
+}
+
+/// The attributes file as it must become, if it is not right already.
+fn attributes(root: &Root) -> Result<Option<String>, VaultError> {
+    let (bytes, _) = match root.read(ATTRIBUTES, MAX_ATTRIBUTES) {
+        Err(error) if error.is_not_found() => return Ok(Some(WHOLE_TREE.to_owned())),
+        read => read?,
+    };
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    let before = text.len();
+    for rule in OUR_TREE {
+        let is_there = text.lines().any(|line| line == rule || line == WHOLE_TREE.trim_end());
+        if !is_there {
+            if !(text.is_empty() || text.ends_with('\n')) {
+                text.push('\n');
+            }
+            text.push_str(rule);
+            text.push('\n');
+        }
+    }
+    Ok((text.len() > before).then_some(text))
+}

@@ -1,0 +1,349 @@
+//! One secret's metadata file: a [`Record`] as canonical TOML and back (book,
+//! formats/metadata). Pure.
+//!
+//! Equal records are equal bytes: keys and tables have one order, texts one
+//! spelling, and a text that is not exactly what [`emit`] would write is refused.
+//! So two laptops that record the same thing write the same file.
+
+use crate::config::{entry, line};
+use crate::crypto::{Domain, KeyringKeys, Mac, MacError};
+use crate::model::{
+    Conflict, Content, Face, Field, Lifecycle, Origin, Record, RemoteBase, SecretName,
+    StagingLabel, Timestamp, VersionId, VersionMeta,
+};
+
+use super::layout::{self, PathError};
+use super::raw;
+
+/// The largest metadata file, in bytes.
+pub const MAX: usize = 1 << 20;
+
+const FORMAT: &str = "format = ";
+
+/// Why a metadata file is not believed. A secret with such a file is blocked: it is
+/// reported, never read and never synced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetaError {
+    /// Over 1 MiB.
+    #[error("the file is larger than 1 MiB")]
+    TooLarge,
+    /// Not UTF-8.
+    #[error("the file is not UTF-8 text")]
+    NotText,
+    /// git left both sides in the file.
+    #[error("line {line}: the file has git's conflict markers")]
+    ConflictMarkers {
+        /// The first marker, counted from 1.
+        line: usize,
+    },
+    /// A format of the future.
+    #[error("format {0} needs a newer strongroom")]
+    NewerFormat(String),
+    /// Written or altered by someone without the keyring's key.
+    #[error(transparent)]
+    Mac(#[from] MacError),
+    /// Not the TOML of a record.
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// Where, counted from 1.
+        line: usize,
+        /// What the parser says, escaped, without the source line.
+        message: String,
+    },
+    /// A text that is not what its key holds.
+    #[error("{key} is malformed")]
+    Malformed {
+        /// The key.
+        key: &'static str,
+    },
+    /// It says a record, in another spelling than the canonical one.
+    #[error("line {line}: the text is not in canonical form")]
+    NotCanonical {
+        /// The first line that differs, counted from 1.
+        line: usize,
+    },
+    /// It cannot be a record.
+    #[error(transparent)]
+    Impossible(#[from] RecordError),
+    /// It lies where another secret's file belongs.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+/// Why a record cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// A version whose value was never read: only a remote's listing has those.
+    #[error("version {0} was never read")]
+    Unread(VersionId),
+    /// A label on a version that the record lacks.
+    #[error("label {label} is on version {version}, which the record lacks")]
+    Dangling {
+        /// The label.
+        label: StagingLabel,
+        /// The version it is on.
+        version: VersionId,
+    },
+    /// A moment outside the years that RFC 3339 can write.
+    #[error("a time cannot be written as RFC 3339")]
+    Time,
+    /// Over 1 MiB.
+    #[error("the record is larger than 1 MiB")]
+    TooLarge,
+}
+
+/// Reads a metadata file found at `path` below `secrets/`. With keys its mac is
+/// verified; without, its form alone.
+pub fn read(bytes: &[u8], path: &str, keys: Option<&KeyringKeys>) -> Result<Record, MetaError> {
+    let text = screen(bytes)?;
+    let body = match keys {
+        Some(keys) => keys.verify_text(Domain::Secret, text)?,
+        None => Mac::split_text(text)?.0,
+    };
+    let record = parse(body)?;
+    layout::name_of_path(path, Some(&record.name))?;
+    Ok(record)
+}
+
+/// The checks that come before the mac, so that each has its own answer: size, text,
+/// conflict markers, format.
+fn screen(bytes: &[u8]) -> Result<&str, MetaError> {
+    if bytes.len() > MAX {
+        return Err(MetaError::TooLarge);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| MetaError::NotText)?;
+    if let Some(line) = conflict_marker(text) {
+        return Err(MetaError::ConflictMarkers { line });
+    }
+    let first = text.lines().next().unwrap_or_default();
+    match first.strip_prefix(FORMAT) {
+        Some("1") | None => Ok(text),
+        Some(other) if other.bytes().all(|b| b.is_ascii_digit()) => {
+            Err(MetaError::NewerFormat(other.chars().take(20).collect()))
+        }
+        Some(_) => Ok(text),
+    }
+}
+
+/// The line of the first of git's conflict markers, counted from 1. No line of our
+/// files begins so: texts are on one line, behind a key.
+pub(super) fn conflict_marker(text: &str) -> Option<usize> {
+    let is_marker = |line: &str| {
+        ["<<<<<<<", "=======", ">>>>>>>", "|||||||"]
+            .iter()
+            .any(|m| line.starts_with(m))
+    };
+    text.lines().position(is_marker).map(|at| at + 1)
+}
+
+/// Reads what stands before the mac.
+pub fn parse(body: &str) -> Result<Record, MetaError> {
+    let record = raw::parse(body)?;
+    let again = emit(&record)?;
+    if again == body {
+        return Ok(record);
+    }
+    let same = again
+        .lines()
+        .zip(body.lines())
+        .take_while(|(a, b)| a == b)
+        .count();
+    Err(MetaError::NotCanonical { line: same + 1 })
+}
+
+/// Writes what stands before the mac. What a remote's base does not hold is left
+/// out, so an empty [`RemoteBase`] leaves no trace.
+pub fn emit(record: &Record) -> Result<String, RecordError> {
+    check(record)?;
+    let mut out = format!("{FORMAT}1\n");
+    let state = &record.state;
+    line("name", record.name.as_str(), &mut out);
+    lifecycle(state.lifecycle, &mut out)?;
+    if let Some(text) = &state.attributes.description {
+        line("description", text, &mut out);
+    }
+    out.push('\n');
+    if !state.attributes.tags.is_empty() {
+        out.push_str("[tags]\n");
+        for (key, value) in &state.attributes.tags {
+            entry(key, value, &mut out);
+        }
+        out.push('\n');
+    }
+    if !state.labels.is_empty() {
+        out.push_str("[labels]\n");
+        for (label, id) in &state.labels {
+            entry(label.as_str(), id.as_str(), &mut out);
+        }
+        out.push('\n');
+    }
+    for (id, meta) in &state.versions {
+        version(id, meta, &mut out)?;
+    }
+    for (name, base) in &record.base {
+        if !base.is_empty() {
+            remote(name.as_str(), base, &mut out)?;
+        }
+    }
+    let mut conflicts: Vec<&Conflict> = record.conflicts.iter().collect();
+    conflicts.sort();
+    conflicts.dedup();
+    for found in conflicts {
+        conflict(&record.name, found, &mut out);
+    }
+    if out.len() > MAX - 128 {
+        return Err(RecordError::TooLarge);
+    }
+    Ok(out)
+}
+
+fn check(record: &Record) -> Result<(), RecordError> {
+    let state = &record.state;
+    for (label, version) in &state.labels {
+        if !state.versions.contains_key(version) {
+            return Err(RecordError::Dangling {
+                label: label.clone(),
+                version: version.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn time(key: &str, at: Timestamp, out: &mut String) -> Result<(), RecordError> {
+    let text = at.to_string();
+    if text.parse() != Ok(at) {
+        return Err(RecordError::Time);
+    }
+    line(key, &text, out);
+    Ok(())
+}
+
+fn lifecycle(lifecycle: Lifecycle, out: &mut String) -> Result<(), RecordError> {
+    line("lifecycle", lifecycle.as_str(), out);
+    match lifecycle {
+        Lifecycle::Scheduled { date: Some(date) } => time("delete_date", date, out),
+        Lifecycle::Live | Lifecycle::Scheduled { date: None } | Lifecycle::Tombstone => Ok(()),
+    }
+}
+
+fn version(id: &VersionId, meta: &VersionMeta, out: &mut String) -> Result<(), RecordError> {
+    out.push_str("[[version]]\n");
+    line("id", id.as_str(), out);
+    if let Some(created) = meta.created {
+        time("created", created, out)?;
+    }
+    match meta.content {
+        Content::Value { kind, digest } => {
+            line("kind", kind.as_str(), out);
+            line("digest", &digest.to_string(), out);
+        }
+        Content::Placeholder => line("kind", raw::PLACEHOLDER, out),
+        Content::Unread => return Err(RecordError::Unread(id.clone())),
+    }
+    if let Some(parent) = &meta.parent {
+        line("parent", parent.as_str(), out);
+    }
+    match &meta.origin {
+        Origin::Local => line("origin", raw::LOCAL, out),
+        Origin::Remote(name) => line("origin", name.as_str(), out),
+    }
+    out.push('\n');
+    Ok(())
+}
+
+fn remote(name: &str, base: &RemoteBase, out: &mut String) -> Result<(), RecordError> {
+    let path = format!("remote.{name}");
+    out.push_str(&format!("[{path}]\n"));
+    if let Some(pair) = &base.pair {
+        line("arn", &pair.arn, out);
+        if let Some(changed) = pair.changed {
+            time("changed", changed, out)?;
+        }
+    }
+    out.push('\n');
+    if !base.intents.is_empty() {
+        out.push_str(&format!("[{path}.intent]\n"));
+        for (label, from) in &base.intents {
+            let from = from.as_ref().map_or("", VersionId::as_str);
+            entry(label.as_str(), from, out);
+        }
+        out.push('\n');
+    }
+    if let Some(pair) = &base.pair {
+        face(&format!("{path}.base"), &pair.remote, out)?;
+        if pair.local != pair.remote {
+            face(&format!("{path}.local"), &pair.local, out)?;
+        }
+    }
+    for (saw, text) in &base.seen {
+        out.push_str(&format!("[[{path}.seen]]\n"));
+        field(saw, out);
+        if let Some(text) = text {
+            line("text", text, out);
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+fn face(path: &str, face: &Face, out: &mut String) -> Result<(), RecordError> {
+    out.push_str(&format!("[{path}]\n"));
+    lifecycle(face.lifecycle, out)?;
+    if let Some(text) = &face.attributes.description {
+        line("description", text, out);
+    }
+    out.push('\n');
+    if !face.attributes.tags.is_empty() {
+        out.push_str(&format!("[{path}.tags]\n"));
+        for (key, value) in &face.attributes.tags {
+            entry(key, value, out);
+        }
+        out.push('\n');
+    }
+    if !face.labels.is_empty() {
+        out.push_str(&format!("[{path}.labels]\n"));
+        for (label, id) in &face.labels {
+            entry(label.as_str(), id.as_str(), out);
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+fn field(field: &Field, out: &mut String) {
+    match field {
+        Field::Label(label) => {
+            line("field", raw::LABEL, out);
+            line("key", label.as_str(), out);
+        }
+        Field::Description => line("field", raw::DESCRIPTION, out),
+        Field::Tag(key) => {
+            line("field", raw::TAG, out);
+            line("key", key, out);
+        }
+        Field::Lifecycle => line("field", raw::LIFECYCLE, out),
+    }
+}
+
+fn conflict(secret: &SecretName, conflict: &Conflict, out: &mut String) {
+    out.push_str("[[conflict]]\n");
+    line("id", &conflict.id(secret), out);
+    line("remote", conflict.remote.as_str(), out);
+    field(&conflict.field, out);
+    line("class", conflict.class.as_str(), out);
+    for (key, side) in [
+        ("base", &conflict.base),
+        ("ours", &conflict.ours),
+        ("theirs", &conflict.theirs),
+    ] {
+        if let Some(text) = side {
+            line(key, text, out);
+        }
+    }
+    out.push('\n');
+}
+
+#[cfg(test)]
+#[path = "meta_tests.rs"]
+pub(super) mod tests;

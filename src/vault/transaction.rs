@@ -1,0 +1,387 @@
+//! Changes to a vault: gathered under the lock, written in an order that a crash
+//! cannot turn into loss, committed to git (design.md section 4, sync.md section 4).
+//!
+//! The values' files come first, the metadata last: metadata is the commit point, and
+//! what a crash leaves behind is at worst a file that nothing refers to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::disk::{Durable, Existing, split};
+use super::git::{self, Committed};
+use super::lock::Lock;
+use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
+use crate::config::Config;
+use crate::crypto::{Binding, Ciphertext, Domain, EncryptError, KeyringKeys, seal_value};
+use crate::model::{Content, Digest, Record, SecretName, SecretValue, Timestamp, VersionId};
+
+/// How long a second writer waits for the first.
+const WAIT: Duration = Duration::from_secs(10);
+/// From how many values on two threads encrypt.
+const MANY: usize = 16;
+/// How many bytes of values may wait in memory before they are encrypted and written.
+const HEAVY: usize = 16 << 20;
+
+/// How the writes of a transaction reach the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Every file and directory by itself: right for a few secrets.
+    Each,
+    /// All value files, one wait for the whole file system, all metadata, one more
+    /// wait: right for many.
+    Bulk,
+}
+
+impl Durability {
+    fn of_a_file(self) -> Durable {
+        match self {
+            Self::Each => Durable::Now,
+            Self::Bulk => Durable::Later,
+        }
+    }
+}
+
+/// What a transaction did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// How many metadata files, and settings, were written or removed.
+    pub changed: usize,
+    /// What became of the git commit.
+    pub git: Committed,
+}
+
+/// A value that waits to be encrypted.
+struct Plain {
+    name: SecretName,
+    id: VersionId,
+    value: SecretValue,
+    created: Option<Timestamp>,
+}
+
+/// Changes to a vault under its lock. Dropped without [`Transaction::commit`] or
+/// [`Transaction::checkpoint`], it leaves the vault as it was. After an error drop it:
+/// each secret is then as it was, or as it was to become.
+///
+/// Never hold one across a network call.
+pub struct Transaction<'v> {
+    vault: &'v Vault,
+    keys: &'v KeyringKeys,
+    _lock: Lock,
+    now: Timestamp,
+    records: BTreeMap<SecretName, Record>,
+    removed: BTreeSet<SecretName>,
+    collected: BTreeSet<String>,
+    config: Option<Config>,
+    waiting: Vec<Plain>,
+    weight: usize,
+    added: BTreeSet<(SecretName, VersionId)>,
+    /// Value files on disk that no written metadata vouches for yet.
+    loose: Vec<(SecretName, String)>,
+    /// Everything written or removed, for git.
+    touched: BTreeSet<String>,
+    changed: usize,
+}
+
+impl Vault {
+    /// Begins a change. Waits up to ten seconds for another writer; `operation` is
+    /// what that writer's waiters are told. `now` is the time of the git commit.
+    pub fn begin(&self, operation: &str, now: Timestamp) -> Result<Transaction<'_>, VaultError> {
+        self.begin_within(operation, now, WAIT)
+    }
+
+    pub(super) fn begin_within(
+        &self,
+        operation: &str,
+        now: Timestamp,
+        wait: Duration,
+    ) -> Result<Transaction<'_>, VaultError> {
+        Ok(Transaction {
+            keys: self.need_keys()?,
+            _lock: Lock::acquire(&self.state.lock_path(), operation, wait)?,
+            vault: self,
+            now,
+            records: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            collected: BTreeSet::new(),
+            config: None,
+            waiting: Vec::new(),
+            weight: 0,
+            added: BTreeSet::new(),
+            loose: Vec::new(),
+            touched: BTreeSet::new(),
+            changed: 0,
+        })
+    }
+}
+
+impl Transaction<'_> {
+    /// A secret's record as it is under the lock, changes of this transaction
+    /// included.
+    pub fn record(&self, name: &SecretName) -> Result<Option<Record>, VaultError> {
+        if let Some(record) = self.records.get(name) {
+            return Ok(Some(record.clone()));
+        }
+        if self.removed.contains(name) {
+            return Ok(None);
+        }
+        self.vault.record(name)
+    }
+
+    /// Makes this the secret's record. A record equal to the one on disk is not
+    /// written.
+    pub fn put(&mut self, record: Record) {
+        self.removed.remove(&record.name);
+        self.records.insert(record.name.clone(), record);
+    }
+
+    /// Takes a secret's record and values out of the vault, as when all of it was put
+    /// under another name. History in git remains.
+    pub fn remove(&mut self, name: &SecretName) {
+        self.records.remove(name);
+        self.removed.insert(name.clone());
+    }
+
+    /// Removes a file that [`Vault::files`] reported as not needed: a path relative to
+    /// the vault.
+    pub fn collect(&mut self, path: &str) {
+        self.collected.insert(path.to_owned());
+    }
+
+    /// Adds the value of a version, and says its digest, which belongs into the
+    /// record. `created` is what the value's file says of its making.
+    pub fn add_value(
+        &mut self,
+        name: &SecretName,
+        id: &VersionId,
+        value: &SecretValue,
+        created: Option<Timestamp>,
+    ) -> Result<Digest, VaultError> {
+        let digest = self.keys.digest(value);
+        self.weight += value.len() + 1024;
+        self.waiting.push(Plain {
+            name: name.clone(),
+            id: id.clone(),
+            value: value.duplicate(),
+            created,
+        });
+        self.added.insert((name.clone(), id.clone()));
+        if self.weight > HEAVY {
+            // Many values at once are a bulk change; the barrier comes at its end.
+            self.write_values(Durable::Later)?;
+        }
+        Ok(digest)
+    }
+
+    /// Replaces the settings.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = Some(config);
+    }
+
+    /// Writes everything gathered so far and waits until it is on disk, without a git
+    /// commit: that comes with [`Transaction::commit`]. Gives back how many metadata
+    /// files, and settings, were written or removed since the beginning.
+    pub fn checkpoint(&mut self, durability: Durability) -> Result<usize, VaultError> {
+        let early = !self.loose.is_empty();
+        self.write_values(durability.of_a_file())?;
+        if !self.loose.is_empty() && (early || durability == Durability::Bulk) {
+            self.vault.root.sync()?;
+        }
+        let before = self.changed;
+        let durable = durability.of_a_file();
+        for (name, record) in std::mem::take(&mut self.records) {
+            self.write_record(&name, &record, durable)?;
+        }
+        for name in std::mem::take(&mut self.removed) {
+            self.remove_record(&name)?;
+        }
+        for path in std::mem::take(&mut self.collected) {
+            self.vault.root.remove(&path)?;
+            self.touched.insert(path);
+        }
+        if let Some(config) = self.config.take() {
+            self.write_config(config)?;
+        }
+        self.loose.clear();
+        if self.changed > before && durability == Durability::Bulk {
+            self.vault.root.sync()?;
+        }
+        Ok(self.changed)
+    }
+
+    /// Writes everything, waits until it is on disk, and commits exactly the paths
+    /// that changed. A git commit that cannot be made is reported, not an error.
+    pub fn commit(
+        mut self,
+        message: &str,
+        durability: Durability,
+    ) -> Result<Commit, VaultError> {
+        let changed = self.checkpoint(durability)?;
+        let git = if !self.vault.config().git.commit {
+            Committed::Off
+        } else if self.touched.is_empty() {
+            Committed::Nothing
+        } else {
+            let paths: Vec<String> = self.touched.iter().cloned().collect();
+            git::commit(&self.vault.root, &paths, message, self.now, git::PATIENCE)
+        };
+        Ok(Commit { changed, git })
+    }
+
+    fn write_values(&mut self, durable: Durable) -> Result<(), VaultError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.weight = 0;
+        let config = self.vault.config();
+        let sealed = seal_all(&waiting, &config.vault_id, self.keys)?;
+        for (plain, sealed) in waiting.iter().zip(sealed) {
+            let path = layout::value_path(&plain.name, &plain.id, sealed.ct8());
+            let path = format!("{SECRETS}/{path}");
+            let bytes = sealed.as_bytes();
+            self.vault.root.write(&path, bytes, Existing::Keep, durable)?;
+            self.loose.push((plain.name.clone(), path.clone()));
+            self.touched.insert(path);
+        }
+        Ok(())
+    }
+
+    fn write_record(
+        &mut self,
+        name: &SecretName,
+        record: &Record,
+        durable: Durable,
+    ) -> Result<(), VaultError> {
+        let body = meta::emit(record).map_err(|source| VaultError::Record {
+            name: name.clone(),
+            source,
+        })?;
+        let text = self.keys.seal_text(Domain::Secret, body);
+        let relative = layout::metadata_path(name);
+        let path = format!("{SECRETS}/{relative}");
+        let there = match self.vault.root.read(&path, meta::MAX) {
+            Ok((bytes, _)) => Some(bytes),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error.into()),
+        };
+        if there.as_deref() != Some(text.as_bytes()) {
+            // Never over a file that is not believed: what it holds is not known.
+            let old = there.map(|bytes| meta::read(&bytes, &relative, Some(self.keys)));
+            let old = old.transpose().map_err(|source| VaultError::Metadata {
+                path: self.vault.root.full(&path),
+                source,
+            })?;
+            self.check_values(old.as_ref(), record)?;
+            self.vault
+                .root
+                .write(&path, text.as_bytes(), Existing::Replace, durable)?;
+            self.touched.insert(path);
+            self.changed += 1;
+        }
+        self.loose.retain(|(owner, _)| owner != name);
+        Ok(())
+    }
+
+    /// A version must never be listed without its file.
+    fn check_values(&self, old: Option<&Record>, new: &Record) -> Result<(), VaultError> {
+        for (id, meta) in &new.state.versions {
+            let known = old.and_then(|old| old.state.versions.get(id));
+            let has_file = !meta.has_value()
+                || known.is_some_and(|known| known.has_value())
+                || self.added.contains(&(new.name.clone(), id.clone()))
+                || !self.vault.value_paths(&new.name, id)?.is_empty();
+            if !has_file {
+                return Err(VaultError::NoValue {
+                    name: new.name.clone(),
+                    version: id.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_record(&mut self, name: &SecretName) -> Result<(), VaultError> {
+        let Some(record) = self.vault.record(name)? else {
+            return Ok(());
+        };
+        let path = format!("{SECRETS}/{}", layout::metadata_path(name));
+        self.vault.root.remove(&path)?;
+        // Else a crash could keep the metadata and lose the values.
+        self.vault.root.sync_dir(split(&path).0)?;
+        self.touched.insert(path);
+        self.changed += 1;
+        for (id, meta) in &record.state.versions {
+            if matches!(meta.content, Content::Placeholder) {
+                continue;
+            }
+            for path in self.vault.value_paths(name, id)? {
+                self.vault.root.remove(&path)?;
+                self.touched.insert(path);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_config(&mut self, config: Config) -> Result<(), VaultError> {
+        let text = self.keys.seal_text(Domain::Vault, config.emit()?);
+        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        let root = &self.vault.root;
+        if *self.vault.config() != config {
+            root.write(CONFIG, text.as_bytes(), Existing::Replace, Durable::Now)?;
+            self.touched.insert(CONFIG.to_owned());
+            self.changed += 1;
+        }
+        if let Some(mut pin) = self.vault.state.pin()?
+            && pin.config != hash
+        {
+            pin.config = hash;
+            self.vault.state.set_pin(&pin)?;
+        }
+        self.vault.set_settings(config, true);
+        Ok(())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        for (_, path) in &self.loose {
+            // Nothing is lost if one stays: `fsck` lists it and `gc` removes it.
+            drop(self.vault.root.remove(path));
+        }
+    }
+}
+
+/// Encrypts all values, many of them on two threads.
+fn seal_all(
+    plain: &[Plain],
+    vault_id: &str,
+    keys: &KeyringKeys,
+) -> Result<Vec<Ciphertext>, EncryptError> {
+    let to = keys.recipient();
+    let seal = |plain: &[Plain]| -> Result<Vec<Ciphertext>, EncryptError> {
+        plain
+            .iter()
+            .map(|p| {
+                let binding = Binding {
+                    vault: vault_id,
+                    name: &p.name,
+                    version: &p.id,
+                };
+                seal_value(&p.value, &binding, p.created, &to)
+            })
+            .collect()
+    };
+    if plain.len() < MANY {
+        return seal(plain);
+    }
+    let (first, second) = plain.split_at(plain.len() / 2);
+    let (first, second) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| seal(first));
+        let second = seal(second);
+        // A panic there would be one here.
+        let first = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (first, second)
+    });
+    let mut all = first?;
+    all.extend(second?);
+    Ok(all)
+}

@@ -1,0 +1,97 @@
+use super::disk::DiskError;
+use super::layout::{self, VersionKey};
+use super::{SECRETS, Vault, VaultError, disk};
+use crate::crypto::{Binding, Ct8, OpenError, open_value};
+use crate::model::{Content, Record, SecretName, SecretValue, VersionId};
+
+/// The largest value file, in bytes (crypto.md section 2).
+pub(super) const MAX: usize = 160 * 1024;
+
+impl Vault {
+    /// Decrypts one version's value, and refuses it unless it is the very value that
+    /// the record vouches for.
+    ///
+    /// A version may have several files, made by several clones: the one with the
+    /// smallest hash that is right is taken.
+    pub fn read(&self, record: &Record, id: &VersionId) -> Result<SecretValue, VaultError> {
+        let keys = self.need_keys()?;
+        let name = &record.name;
+        let content = record.state.versions.get(id).map(|meta| meta.content);
+        let Some(Content::Value { kind, digest }) = content else {
+            return Err(VaultError::NoValue {
+                name: name.clone(),
+                version: id.clone(),
+            });
+        };
+        let config = self.config();
+        let binding = Binding {
+            vault: &config.vault_id,
+            name,
+            version: id,
+        };
+        let mut failed = None;
+        for path in self.value_paths(name, id)? {
+            let full = self.root.full(&path);
+            let opened = match self.root.read(&path, MAX) {
+                Ok((bytes, _)) => open_value(&bytes, &binding, keys),
+                // Replaced or collected between the listing and now.
+                Err(error) if error.is_not_found() => continue,
+                Err(DiskError::TooLarge { .. }) => Err(OpenError::TooLarge),
+                Err(error) => return Err(error.into()),
+            };
+            let error = match opened {
+                Ok(opened) => {
+                    let value = opened.value;
+                    if value.kind() == kind && keys.digest(&value) == digest {
+                        return Ok(value);
+                    }
+                    VaultError::OtherValue { path: full }
+                }
+                Err(source) => VaultError::Value { path: full, source },
+            };
+            failed.get_or_insert(error);
+        }
+        Err(failed.unwrap_or_else(|| VaultError::ValueMissing {
+            name: name.clone(),
+            version: id.clone(),
+            path: self.root.full(&format!("{SECRETS}/{}", prefix(name, id))),
+        }))
+    }
+
+    /// The files that by their names hold one version, sorted by hash.
+    pub(super) fn value_paths(
+        &self,
+        name: &SecretName,
+        id: &VersionId,
+    ) -> Result<Vec<String>, VaultError> {
+        let metadata = format!("{SECRETS}/{}", layout::metadata_path(name));
+        let (folder, file) = disk::split(&metadata);
+        let stem = file.strip_suffix(".toml").unwrap_or(file);
+        let start = format!("{stem}.{}.", VersionKey::of(id));
+        let entries = match self.root.list(folder) {
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .map(|entry| entry.name)
+            .filter(|name| {
+                name.strip_prefix(&start)
+                    .and_then(|rest| rest.strip_suffix(".age"))
+                    .is_some_and(|ct8| ct8.parse::<Ct8>().is_ok())
+            })
+            .collect();
+        names.sort();
+        Ok(names
+            .into_iter()
+            .map(|name| format!("{folder}/{name}"))
+            .collect())
+    }
+}
+
+/// What the path of every file of a version begins with, below `secrets/`.
+fn prefix(name: &SecretName, id: &VersionId) -> String {
+    let path = layout::metadata_path(name);
+    let stem = path.strip_suffix(".toml").unwrap_or(&path);
+    format!("{stem}.{}.", VersionKey::of(id))
+}
