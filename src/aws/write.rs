@@ -59,6 +59,7 @@ impl AwsStore {
                 "a version needs a value, and a value a version",
             ));
         }
+        not_empty(operation, value)?;
         let remote = self.remote_name(name, operation)?;
         let token = id.map_or_else(
             || convert::fixed_token(&[operation.name(), remote.as_str()]),
@@ -131,6 +132,7 @@ impl AwsStore {
             return Err(refuse(operation.name(), "VersionWithoutValue", ""));
         };
         let remote = self.remote_name(name, operation)?;
+        not_empty(operation, Some(value))?;
         let words: Vec<String> = labels.iter().map(|l| l.as_str().to_owned()).collect();
         let answer = self
             .caller
@@ -228,98 +230,6 @@ impl AwsStore {
             }
             _ => Err(failure.into_error()),
         }
-    }
-
-    async fn set_attributes(
-        &self,
-        name: &SecretName,
-        from: &Attributes,
-        to: &Attributes,
-    ) -> Result<(), StoreError> {
-        if from == to {
-            return Ok(());
-        }
-        // AWS compares nothing here, so this does; what changes between this look and
-        // the calls is lost (sync.md section 1.7).
-        let remote = self.remote_name(name, Operation::UpdateSecret)?;
-        let there = self.look_up(name).await?.ok_or(StoreError::NotFound)?;
-        if there.state.lifecycle.is_scheduled() {
-            return Err(StoreError::Changed(Invalid::Scheduled));
-        }
-        if there.state.attributes == *to {
-            return Ok(());
-        }
-        if there.state.attributes != *from {
-            return Err(StoreError::Changed(Invalid::AttributesChanged));
-        }
-        if from.description != to.description {
-            // An empty description is none (aws.md section 4).
-            let text = to.description.clone().unwrap_or_default();
-            // Going back to an old text in another run is another call.
-            let run = self.now.to_string();
-            let token = convert::fixed_token(&["UpdateSecret", remote.as_str(), &text, &run]);
-            let answer = self
-                .caller
-                .call(Operation::UpdateSecret, |client| {
-                    client
-                        .update_secret()
-                        .secret_id(remote.as_str())
-                        .client_request_token(&token)
-                        .description(&text)
-                        .send()
-                })
-                .await;
-            match answer {
-                Ok(answer) => self
-                    .guard
-                    .check(answer.arn.as_deref().unwrap_or_default())?,
-                Err(failure) => return Err(self.refused(name, failure).await),
-            }
-        }
-        // Out before in: a secret may be full of tags.
-        let gone: Vec<String> = from
-            .tags
-            .keys()
-            .filter(|key| !to.tags.contains_key(*key))
-            .cloned()
-            .collect();
-        if !gone.is_empty() {
-            let answer = self
-                .caller
-                .call(Operation::UntagResource, |client| {
-                    client
-                        .untag_resource()
-                        .secret_id(remote.as_str())
-                        .set_tag_keys(Some(gone.clone()))
-                        .send()
-                })
-                .await;
-            if let Err(failure) = answer {
-                return Err(self.refused(name, failure).await);
-            }
-        }
-        let set: Vec<_> = to
-            .tags
-            .iter()
-            .filter(|(key, value)| from.tags.get(*key) != Some(value))
-            .map(|(key, value)| convert::tag(key, value))
-            .collect();
-        if !set.is_empty() {
-            let answer = self
-                .caller
-                .call(Operation::TagResource, |client| {
-                    client
-                        .tag_resource()
-                        .secret_id(remote.as_str())
-                        .set_tags(Some(set.clone()))
-                        .send()
-                })
-                .await;
-            if let Err(failure) = answer {
-                return Err(self.refused(name, failure).await);
-            }
-        }
-        Ok(())
     }
 
     async fn delete(&self, name: &SecretName, date: Option<Timestamp>) -> Result<(), StoreError> {
@@ -439,6 +349,19 @@ fn made(operation: Operation, id: &VersionId, answered: Option<&str>) -> Result<
             Escaped(other.unwrap_or("no version"))
         ))),
     }
+}
+
+/// AWS takes no empty value (aws.md section 4). An endpoint that does may make a secret
+/// without any version of it, so it is not even asked.
+fn not_empty(operation: Operation, value: Option<&SecretValue>) -> Result<(), StoreError> {
+    if value.is_some_and(SecretValue::is_empty) {
+        return Err(refuse(
+            operation.name(),
+            "EmptyValue",
+            "AWS takes values of 1 to 65536 bytes",
+        ));
+    }
+    Ok(())
 }
 
 /// Labels that mark lost versions live in the vault alone.

@@ -1,4 +1,4 @@
-//! [`AwsStore`] against what goes wrong: endpoints that refuse, lie or hang up.
+//! `AwsStore` against what goes wrong: endpoints that refuse, lie or hang up.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};

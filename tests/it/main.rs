@@ -6,6 +6,7 @@
     reason = "the helpers of tests are tests; clippy knows only the functions marked as such"
 )]
 
+mod aws_changes;
 mod aws_faults;
 mod aws_store;
 mod canned;
