@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::{BadValue, Config, RemoteConfig};
 use crate::model::{Direction, Escaped, RemoteName, Scope};

@@ -116,7 +116,8 @@ pub(super) fn merge_label<'a>(
             }
             _ => false,
         };
-        if !clean && !(label.is_current() && may_fast_forward(state, here, side)) {
+        let ahead = label.is_current() && may_fast_forward(state, here, side);
+        if !clean && !ahead {
             let class = match side.base {
                 Some(_) => Class::Edit,
                 None => Class::CreateCreate,

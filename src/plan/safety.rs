@@ -12,6 +12,8 @@ pub struct Limits {
     pub count: usize,
     /// Beyond `count`, this share of the side's secrets, in percent.
     pub percent: u8,
+    /// Whether deleting every secret of a folder at once stops the run.
+    pub folders: bool,
 }
 
 impl Default for Limits {
@@ -20,6 +22,7 @@ impl Default for Limits {
         Self {
             count: 10,
             percent: 10,
+            folders: true,
         }
     }
 }
@@ -108,7 +111,9 @@ impl Plan {
                     allowed,
                 });
             }
-            if let Some((folder, count)) = whole_folder(&names, &live) {
+            if limits.folders
+                && let Some((folder, count)) = whole_folder(&names, &live)
+            {
                 return Err(Halt::WholeFolder {
                     side,
                     folder,

@@ -698,7 +698,7 @@ impl<'a> Draft<'a> {
                         self.conflict(seat, Field::Label(label.clone()), class);
                     }
                 }
-                take => merged.push((label.clone(), take)),
+                take @ LabelMerge::Take { .. } => merged.push((label.clone(), take)),
             }
         }
         merged

@@ -1152,7 +1152,8 @@ fn guards() {
             &view,
             Limits {
                 count: 11,
-                percent: 10
+                percent: 10,
+                folders: true
             }
         ),
         Err(Halt::WholeFolder { count: 10, .. })
@@ -1163,7 +1164,8 @@ fn guards() {
             &empty,
             Limits {
                 count: 1000,
-                percent: 100
+                percent: 100,
+                folders: true
             }
         ),
         Err(Halt::EmptyListing { known: 100, .. })

@@ -58,12 +58,20 @@ pub async fn apply_plan<S: SecretStore>(
     };
     let mut prepared = prepared;
     for round in 0..ROUNDS {
-        run.report.notes.retain(|(n, _)| !prepared.plan.secrets.contains_key(n));
-        run.report.conflicts.retain(|(n, _)| !prepared.plan.secrets.contains_key(n));
+        run.report
+            .notes
+            .retain(|(n, _)| !prepared.plan.secrets.contains_key(n));
+        run.report
+            .conflicts
+            .retain(|(n, _)| !prepared.plan.secrets.contains_key(n));
         let notes = prepared.plan.notes();
-        run.report.notes.extend(notes.map(|(n, x)| (n.clone(), x.clone())));
+        run.report
+            .notes
+            .extend(notes.map(|(n, x)| (n.clone(), x.clone())));
         let conflicts = prepared.plan.conflicts();
-        run.report.conflicts.extend(conflicts.map(|(n, c)| (n.clone(), c.clone())));
+        run.report
+            .conflicts
+            .extend(conflicts.map(|(n, c)| (n.clone(), c.clone())));
         run.round(&prepared).await?;
         let again: BTreeSet<SecretName> = run
             .report
@@ -98,7 +106,15 @@ struct Run<'a, S> {
     report: Report,
 }
 
-impl<S: SecretStore> Run<'_, S> {
+impl<'a, S: SecretStore> Run<'a, S> {
+    fn begin(&self) -> Result<Transaction<'a>, SyncError> {
+        let mut tx = self.vault.begin("sync", self.options.now)?;
+        if self.options.no_git {
+            tx.without_git();
+        }
+        Ok(tx)
+    }
+
     async fn round(&mut self, prepared: &Prepared) -> Result<(), SyncError> {
         let names = work(prepared);
         for chunk in names.chunks(CHUNK) {
@@ -143,7 +159,7 @@ impl<S: SecretStore> Run<'_, S> {
         if urgent.is_empty() {
             return Ok(records);
         }
-        let mut tx = self.vault.begin("sync", self.options.now)?;
+        let mut tx = self.begin()?;
         let mut saved = Vec::new();
         for (name, plan) in urgent {
             match self.secure_one(&mut tx, prepared, name, plan, got) {
@@ -253,10 +269,15 @@ impl<S: SecretStore> Run<'_, S> {
         pushed: &BTreeMap<SecretName, Pushed>,
     ) -> Result<(), SyncError> {
         let empty = SecretPlan::default();
-        let mut tx = self.vault.begin("sync", self.options.now)?;
+        let mut tx = self.begin()?;
         let mut saved: Vec<&SecretName> = Vec::new();
         for name in names {
-            if self.report.outcomes.get(name).is_some_and(|o| *o != Outcome::Done) {
+            if self
+                .report
+                .outcomes
+                .get(name)
+                .is_some_and(|o| *o != Outcome::Done)
+            {
                 continue;
             }
             let plan = prepared.plan.secrets.get(name).unwrap_or(&empty);
@@ -292,7 +313,12 @@ impl<S: SecretStore> Run<'_, S> {
         if saved.is_empty() {
             return Ok(());
         }
-        let remotes: Vec<&str> = prepared.plan.remotes.iter().map(RemoteName::as_str).collect();
+        let remotes: Vec<&str> = prepared
+            .plan
+            .remotes
+            .iter()
+            .map(RemoteName::as_str)
+            .collect();
         let message = message(&format!("sync {}", remotes.join(", ")), &saved);
         let commit = tx.commit(&message, durability(saved.len()))?;
         self.report.written += commit.changed;
@@ -300,7 +326,10 @@ impl<S: SecretStore> Run<'_, S> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one secret's share of everything the run knows")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one secret's share of everything the run knows"
+    )]
     fn settle_one(
         &mut self,
         tx: &mut Transaction<'_>,
@@ -315,9 +344,10 @@ impl<S: SecretStore> Run<'_, S> {
         let mut record = there.clone().unwrap_or_else(|| Record::new(name.clone()));
         // Created in the first step already, to hold the versions to push.
         let trimmed;
-        let plan_here = if known.is_some() && prepared.loaded.records.get(name).is_none() {
+        let plan_here = if known.is_some() && !prepared.loaded.records.contains_key(name) {
             let mut plan = plan.clone();
-            plan.actions.retain(|a| !matches!(a.change, Change::Create { .. }) || a.on != Side::Local);
+            plan.actions
+                .retain(|a| !matches!(a.change, Change::Create { .. }) || a.on != Side::Local);
             trimmed = plan;
             &trimmed
         } else {
@@ -347,9 +377,7 @@ fn work(prepared: &Prepared) -> Vec<SecretName> {
     let mut names: BTreeSet<&SecretName> = plan
         .secrets
         .iter()
-        .filter(|(_, s)| {
-            !s.actions.is_empty() || !s.settled.is_empty() || !s.conflicts.is_empty()
-        })
+        .filter(|(_, s)| !s.actions.is_empty() || !s.settled.is_empty() || !s.conflicts.is_empty())
         .map(|(n, _)| n)
         .collect();
     // A conflict that went away by itself is no longer on record.
@@ -358,8 +386,7 @@ fn work(prepared: &Prepared) -> Vec<SecretName> {
         let blocked = found.is_some_and(|s| s.actions.is_empty() && !s.notes.is_empty());
         !blocked
             && record.conflicts.iter().any(|c| {
-                plan.remotes.contains(&c.remote)
-                    && !found.is_some_and(|s| s.conflicts.contains(c))
+                plan.remotes.contains(&c.remote) && !found.is_some_and(|s| s.conflicts.contains(c))
             })
     });
     names.extend(stale.map(|(n, _)| n));

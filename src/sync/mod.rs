@@ -33,6 +33,8 @@ pub struct Options {
     pub limits: Limits,
     /// What may be done with which remote.
     pub policy: Policy,
+    /// Whether to leave the change to git uncommitted.
+    pub no_git: bool,
 }
 
 /// A plan, and what it was made from.

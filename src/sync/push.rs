@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::report::Outcome;
 use crate::model::{
-    Change, Face, Invalid, Lifecycle, Record, RemoteName, RemoteSecret, RemoteView,
-    SecretName, Sight, VersionId, travels,
+    Change, Face, Invalid, Lifecycle, Record, RemoteName, RemoteSecret, RemoteView, SecretName,
+    Sight, VersionId, travels,
 };
 use crate::plan::{SecretPlan, Side};
 use crate::store::{SecretStore, StoreError};
@@ -144,7 +144,9 @@ impl<S: SecretStore> One<'_, S> {
         if changes.iter().any(|c| unguarded(&c)) {
             let now = self.store.describe(name).await?;
             if !same(now.as_ref(), self.expected) {
-                return Err(Stop::Superseded("it changed on the remote since".to_owned()));
+                return Err(Stop::Superseded(
+                    "it changed on the remote since".to_owned(),
+                ));
             }
         }
         for change in changes {

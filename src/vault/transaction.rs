@@ -82,6 +82,7 @@ pub struct Transaction<'v> {
     /// Everything written or removed, for git.
     touched: BTreeSet<String>,
     changed: usize,
+    use_git: bool,
 }
 
 impl Vault {
@@ -112,6 +113,7 @@ impl Vault {
             loose: Vec::new(),
             touched: BTreeSet::new(),
             changed: 0,
+            use_git: self.config().git.commit,
         })
     }
 }
@@ -174,6 +176,11 @@ impl Transaction<'_> {
         Ok(digest)
     }
 
+    /// Leaves the change to git uncommitted, whatever the settings say.
+    pub fn without_git(&mut self) {
+        self.use_git = false;
+    }
+
     /// Replaces the settings.
     pub fn set_config(&mut self, config: Config) {
         self.config = Some(config);
@@ -212,13 +219,9 @@ impl Transaction<'_> {
 
     /// Writes everything, waits until it is on disk, and commits exactly the paths
     /// that changed. A git commit that cannot be made is reported, not an error.
-    pub fn commit(
-        mut self,
-        message: &str,
-        durability: Durability,
-    ) -> Result<Commit, VaultError> {
+    pub fn commit(mut self, message: &str, durability: Durability) -> Result<Commit, VaultError> {
         let changed = self.checkpoint(durability)?;
-        let git = if !self.vault.config().git.commit {
+        let git = if !self.use_git {
             Committed::Off
         } else if self.touched.is_empty() {
             Committed::Nothing
@@ -238,7 +241,9 @@ impl Transaction<'_> {
             let path = layout::value_path(&plain.name, &plain.id, sealed.ct8());
             let path = format!("{SECRETS}/{path}");
             let bytes = sealed.as_bytes();
-            self.vault.root.write(&path, bytes, Existing::Keep, durable)?;
+            self.vault
+                .root
+                .write(&path, bytes, Existing::Keep, durable)?;
             self.loose.push((plain.name.clone(), path.clone()));
             self.touched.insert(path);
         }
@@ -378,7 +383,9 @@ fn seal_all(
         let other = scope.spawn(|| seal(first));
         let second = seal(second);
         // A panic there would be one here.
-        let first = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let first = other
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (first, second)
     });
     let mut all = first?;

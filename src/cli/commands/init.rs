@@ -1,0 +1,158 @@
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{DONE, git_state};
+use crate::cli::context::{Context, new_uuid, now};
+use crate::cli::error::{CommandError, CommandResult};
+use crate::cli::exit::Exit;
+use crate::crypto::{Argon2Cost, Identity, SealedIdentity};
+use crate::vault::{InitOptions, Vault};
+
+/// Make a vault, and an identity if there is none
+///
+/// The vault is a directory of encrypted files in git. The identity is the key that
+/// opens it: one for each person, kept outside the vault and sealed with a
+/// passphrase. Back it up; without it the vault cannot be opened.
+///
+/// Example: strongroom init ~/secrets
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Where to make it; the working directory if left out
+    dir: Option<PathBuf>,
+    /// Leave a new identity unsealed, for machines without a person
+    #[arg(long)]
+    no_passphrase: bool,
+    /// Use no git: neither make a repository nor commit
+    #[arg(long)]
+    no_git: bool,
+    /// What this member is called in the vault
+    #[arg(long, value_name = "NAME")]
+    member: Option<String>,
+}
+
+impl Init {
+    pub(super) fn run(self, ctx: &Context) -> CommandResult {
+        let dir = match (self.dir, ctx.globals.vault.clone()) {
+            (Some(dir), _) | (None, Some(dir)) => dir,
+            (None, None) => PathBuf::from("."),
+        };
+        if dir.join("strongroom.toml").exists() {
+            return Err(CommandError::new(
+                Exit::Guard,
+                format!("{}: is a vault already", dir.display()),
+            ));
+        }
+        let path = ctx.identity_path()?;
+        if path.starts_with(dir.canonicalize().unwrap_or_else(|_| dir.clone())) {
+            return Err(CommandError::new(
+                Exit::Guard,
+                format!(
+                    "{}: the identity would lie inside the vault it opens",
+                    path.display()
+                ),
+            )
+            .hint("name another place with STRONGROOM_IDENTITY_FILE"));
+        }
+        let has_identity =
+            path.exists() || ctx.globals.identity_fd.is_some() || ctx.has_env_identity();
+        let identity = if has_identity {
+            ctx.identity()?
+        } else {
+            make_identity(ctx, &path, self.no_passphrase)?
+        };
+        let keyring = Identity::generate();
+        let member = identity.recipient();
+        let member_name = self.member.unwrap_or_else(|| ctx.member_name());
+        let vault_id = new_uuid();
+        let options = InitOptions {
+            vault_id: &vault_id,
+            keyring,
+            member_name: &member_name,
+            member: &member,
+            now: now(),
+            git: !self.no_git,
+        };
+        let (vault, git) = Vault::init(&dir, ctx.state_home()?, options)?;
+        git_state(ctx, &git);
+        let fingerprint = vault
+            .keys()
+            .map(|k| k.commitment().fingerprint())
+            .unwrap_or_default();
+        if ctx.ui.json() {
+            ctx.ui.json_data(&serde_json::json!({
+                "Vault": vault.root().display().to_string(),
+                "VaultId": vault_id,
+                "Fingerprint": fingerprint,
+                "Identity": path.display().to_string(),
+            }))?;
+            return DONE;
+        }
+        ctx.ui
+            .status(&format!("Made a vault in {}", vault.root().display()));
+        ctx.ui
+            .status(&format!("Its keyring's fingerprint is {fingerprint}"));
+        if !has_identity {
+            ctx.ui.status(&format!(
+                "Your identity is {}; back it up: nothing else opens the vault",
+                path.display()
+            ));
+        }
+        ctx.ui.hint("store something: strongroom put NAME");
+        DONE
+    }
+}
+
+fn make_identity(
+    ctx: &Context,
+    path: &Path,
+    no_passphrase: bool,
+) -> Result<Identity, CommandError> {
+    let identity = Identity::generate();
+    if no_passphrase {
+        write_new(path, &identity.to_file(now()))?;
+        return Ok(identity);
+    }
+    let passphrase = match ctx.given_passphrase()? {
+        Some(passphrase) => passphrase,
+        None => {
+            ctx.ui.status("A passphrase will seal your identity.");
+            ctx.ui.new_passphrase().map_err(|e| match e.exit {
+                Exit::Locked => {
+                    e.hint("give the passphrase with --passphrase-fd N, or use --no-passphrase")
+                }
+                _ => e,
+            })?
+        }
+    };
+    let sealed = SealedIdentity::seal(&identity, &passphrase, Argon2Cost::DEFAULT, now())
+        .map_err(|e| CommandError::from_error(Exit::Unexpected, e))?;
+    write_new(path, sealed.as_str().as_bytes())?;
+    Ok(identity)
+}
+
+/// Writes a file that only its owner reads, and never over another one.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    let failed =
+        |e: std::io::Error| CommandError::new(Exit::Unexpected, format!("{}: {e}", path.display()));
+    if let Some(dir) = path.parent() {
+        let mut builder = std::fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(failed)
+}

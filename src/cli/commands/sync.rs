@@ -1,0 +1,386 @@
+use clap::Args;
+use serde_json::json;
+
+use crate::aws::AwsStore;
+use crate::cli::context::{Context, block_on, now};
+use crate::cli::error::{CommandError, CommandResult};
+use crate::cli::exit::Exit;
+use crate::model::{Direction, Escaped, RemoteName, RemoteView};
+use crate::plan::Limits;
+use crate::sync::{Options, Outcome, Prepared, Report, apply_plan, fetch, policy_of, prepare};
+use crate::vault::Vault;
+
+/// What `sync`, `pull`, `push` and `plan` have in common.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// The remotes; all if left out
+    #[arg(value_name = "REMOTE")]
+    pub(super) remotes: Vec<RemoteName>,
+    /// Only secrets whose name begins so
+    #[arg(long, value_name = "PREFIX")]
+    pub(super) only: Option<String>,
+    /// Allow this many deletions on a side
+    #[arg(long, value_name = "N")]
+    pub(super) max_delete: Option<usize>,
+}
+
+/// Ask remotes what they have
+///
+/// Refreshes the view that status and plan use offline. Reads no value and changes
+/// nothing.
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// The remotes; all if left out
+    #[arg(value_name = "REMOTE")]
+    remotes: Vec<RemoteName>,
+}
+
+impl Fetch {
+    pub(super) fn run(self, ctx: &Context) -> CommandResult {
+        let vault = ctx.open()?;
+        let names = ctx.remotes(&vault, &self.remotes)?;
+        block_on(async {
+            let stores = ctx.connect(&vault, &names).await?;
+            for (name, store) in &stores {
+                let progress = ctx.ui.progress();
+                let view = fetch(&vault, name, store, now(), progress.as_ref()).await?;
+                ctx.ui
+                    .status(&format!("{name}: {} secrets take part", view.secrets.len()));
+            }
+            super::DONE
+        })
+    }
+}
+
+/// Bring the vault and its remotes into step, both ways
+///
+/// Fetches, plans and carries out the plan. What both sides changed is a conflict and
+/// is touched on neither side; everything else goes through. Run again after any
+/// interruption.
+///
+/// Example: strongroom sync prod
+#[derive(Debug, Args)]
+pub struct Sync {
+    #[command(flatten)]
+    which: Which,
+    /// Show the plan and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+impl Sync {
+    pub(super) fn run(self, ctx: &Context) -> CommandResult {
+        synchronise(ctx, &self.which, None, self.dry_run)
+    }
+}
+
+/// Bring remotes' changes into the vault; change no remote
+#[derive(Debug, Args)]
+pub struct Pull {
+    #[command(flatten)]
+    which: Which,
+    /// Show the plan and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+impl Pull {
+    pub(super) fn run(self, ctx: &Context) -> CommandResult {
+        synchronise(ctx, &self.which, Some(Direction::Pull), self.dry_run)
+    }
+}
+
+/// Bring the vault's changes to remotes; change no secret here
+#[derive(Debug, Args)]
+pub struct Push {
+    #[command(flatten)]
+    which: Which,
+    /// Show the plan and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+impl Push {
+    pub(super) fn run(self, ctx: &Context) -> CommandResult {
+        synchronise(ctx, &self.which, Some(Direction::Push), self.dry_run)
+    }
+}
+
+fn synchronise(
+    ctx: &Context,
+    which: &Which,
+    direction: Option<Direction>,
+    dry_run: bool,
+) -> CommandResult {
+    ctx.must_be_online()?;
+    let vault = if dry_run {
+        ctx.open()?
+    } else {
+        ctx.unlocked()?
+    };
+    let names = ctx.remotes(&vault, &which.remotes)?;
+    let options = options(ctx, &vault, which, direction, &names)?;
+    block_on(async {
+        let stores = ctx.connect(&vault, &names).await?;
+        let prepared = look(ctx, &vault, &stores, &options).await?;
+        if dry_run {
+            print_plan(ctx, &prepared)?;
+            prepared
+                .plan
+                .check(&prepared.base, &prepared.views, options.limits)?;
+            return super::DONE;
+        }
+        confirm_first(ctx, &prepared)?;
+        let progress = ctx.ui.progress();
+        let report = apply_plan(&vault, &stores, prepared, &options, progress.as_ref()).await?;
+        finish(ctx, &report)
+    })
+}
+
+/// The options of a run.
+pub(super) fn options(
+    ctx: &Context,
+    vault: &Vault,
+    which: &Which,
+    direction: Option<Direction>,
+    names: &[RemoteName],
+) -> Result<Options, CommandError> {
+    let config = vault.config();
+    let mut policy = policy_of(vault, which.only.clone());
+    if let Some(direction) = direction {
+        for name in names {
+            let Some(remote) = policy.remotes.get_mut(name) else {
+                continue;
+            };
+            if remote.direction != Direction::TwoWay && remote.direction != direction {
+                return Err(CommandError::usage(format!(
+                    "{name} is set to {} only",
+                    remote.direction.as_str()
+                ))
+                .hint("see the remotes with: strongroom remote ls"));
+            }
+            remote.direction = direction;
+        }
+    }
+    let limits = match which.max_delete {
+        Some(count) => Limits {
+            count,
+            percent: 0,
+            folders: false,
+        },
+        None => Limits {
+            count: config.max_delete.count,
+            percent: config.max_delete.percent,
+            folders: true,
+        },
+    };
+    Ok(Options {
+        now: now(),
+        limits,
+        policy,
+        no_git: ctx.globals.no_commit,
+    })
+}
+
+/// Fetches and plans.
+pub(super) async fn look(
+    ctx: &Context,
+    vault: &Vault,
+    stores: &std::collections::BTreeMap<RemoteName, AwsStore>,
+    options: &Options,
+) -> Result<Prepared, CommandError> {
+    let mut views: std::collections::BTreeMap<RemoteName, RemoteView> =
+        std::collections::BTreeMap::new();
+    for (name, store) in stores {
+        let progress = ctx.ui.progress();
+        let view = fetch(vault, name, store, options.now, progress.as_ref()).await?;
+        for (entry, reason) in &view.foreign {
+            ctx.ui.status(&format!(
+                "{name}: left alone: {} ({})",
+                Escaped(entry),
+                Escaped(reason)
+            ));
+        }
+        views.insert(name.clone(), view);
+    }
+    let prepared = prepare(vault, views, &options.policy)?;
+    super::ls::report_blocked(ctx, &prepared.loaded);
+    Ok(prepared)
+}
+
+/// The first meeting with a remote is shown and asked about: a wrong account is seen
+/// now or never.
+pub(super) fn confirm_first(ctx: &Context, prepared: &Prepared) -> Result<(), CommandError> {
+    if prepared.plan.actions().next().is_none() {
+        return Ok(());
+    }
+    let met = |remote: &RemoteName| {
+        prepared
+            .base
+            .values()
+            .any(|b| b.get(remote).is_some_and(|b| b.pair.is_some()))
+    };
+    let new: Vec<&str> = prepared
+        .plan
+        .remotes
+        .iter()
+        .filter(|r| !met(r))
+        .map(RemoteName::as_str)
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let (mut here, mut there) = (0, 0);
+    for secret in prepared.plan.secrets.values() {
+        let on = |local: bool| {
+            secret
+                .actions
+                .iter()
+                .any(|a| (a.on == crate::plan::Side::Local) == local)
+        };
+        here += usize::from(on(true));
+        there += usize::from(on(false));
+    }
+    ctx.ui.confirm(&format!(
+        "This is the first sync with {}: {here} secrets would change here, {there} there. Go on?",
+        new.join(", ")
+    ))
+    .map_err(|e| e.hint("look at it first: strongroom plan"))
+}
+
+/// Prints a plan for people or for programs.
+pub(super) fn print_plan(ctx: &Context, prepared: &Prepared) -> Result<(), CommandError> {
+    let plan = &prepared.plan;
+    if ctx.ui.json() {
+        let secrets: serde_json::Map<String, serde_json::Value> = plan
+            .secrets
+            .iter()
+            .filter(|(_, s)| {
+                !(s.actions.is_empty() && s.conflicts.is_empty() && s.notes.is_empty())
+            })
+            .map(|(name, s)| {
+                let texts = |it: &mut dyn Iterator<Item = String>| it.collect::<Vec<_>>();
+                let value = json!({
+                    "Actions": s.actions.iter().map(|a| json!({
+                        "On": a.on.to_string(),
+                        "Change": crate::plan::describe_change(&a.change),
+                        "Source": a.source.as_ref().map(RemoteName::as_str),
+                    })).collect::<Vec<_>>(),
+                    "Conflicts": s.conflicts.iter().map(|c| json!({
+                        "Id": c.id(name),
+                        "Remote": c.remote.as_str(),
+                        "Field": c.field.to_string(),
+                        "Class": c.class.as_str(),
+                        "Base": c.base,
+                        "Ours": c.ours,
+                        "Theirs": c.theirs,
+                    })).collect::<Vec<_>>(),
+                    "Notes": texts(&mut s.notes.iter().map(ToString::to_string)),
+                });
+                (name.to_string(), value)
+            })
+            .collect();
+        ctx.ui
+            .json_data(&json!({ "Quiet": plan.is_quiet(), "Secrets": secrets }))?;
+        return Ok(());
+    }
+    let text = plan.to_string();
+    ctx.ui.data(text.as_bytes())?;
+    let actions = plan.actions().count();
+    let conflicts = plan.conflicts().count();
+    if plan.is_quiet() {
+        ctx.ui.status("In step: nothing to do");
+    } else {
+        ctx.ui
+            .status(&format!("{actions} steps, {conflicts} conflicts"));
+    }
+    Ok(())
+}
+
+/// Says how a run went, and turns it into an exit code.
+pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
+    let ui = &ctx.ui;
+    if let Some(reason) = &report.uncommitted {
+        ui.warn(&format!("written, but not committed to git: {reason}"));
+    }
+    for (name, note) in &report.notes {
+        ui.status(&format!("{name}: {note}"));
+    }
+    let mut failed = 0;
+    let mut integrity = false;
+    let mut denied = false;
+    for (name, outcome) in &report.outcomes {
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Superseded(why) => {
+                failed += 1;
+                ui.warn(&format!("{name}: left for the next run: {why}"));
+            }
+            Outcome::Again => {
+                failed += 1;
+                if report.stopped.is_none() {
+                    ui.warn(&format!("{name}: not finished; run it again"));
+                }
+            }
+            Outcome::Failed { remote, error } => {
+                failed += 1;
+                denied |= matches!(error, crate::store::StoreError::Denied { .. });
+                ui.warn(&format!("{name}: {remote}: {error}"));
+            }
+            Outcome::Integrity(why) => {
+                failed += 1;
+                integrity = true;
+                ui.warn(&format!("{name}: {why}"));
+            }
+        }
+    }
+    for (name, conflict) in &report.conflicts {
+        ui.warn(&format!("{name}: {conflict}"));
+    }
+    let done = report
+        .outcomes
+        .values()
+        .filter(|o| **o == Outcome::Done)
+        .count();
+    if ui.json() {
+        ui.json_data(&json!({
+            "Secrets": done,
+            "VersionsCopied": report.copied,
+            "StepsHere": report.here,
+            "StepsThere": report.there,
+            "Failed": failed,
+            "Conflicts": report.conflicts.iter().map(|(n, c)| c.id(n)).collect::<Vec<_>>(),
+        }))?;
+    } else if report.is_quiet() && report.stopped.is_none() {
+        ui.status("In step: nothing to do");
+    } else {
+        ui.status(&format!(
+            "{done} secrets in step now; {} versions copied, {} steps here, {} there",
+            report.copied, report.here, report.there
+        ));
+    }
+    if let Some((remote, source)) = &report.stopped {
+        let mut error = CommandError::from(crate::sync::SyncError::Remote {
+            remote: remote.clone(),
+            source: source.clone(),
+        });
+        if done > 0 {
+            error.exit = Exit::Partial;
+        }
+        return Err(error.hint("run it again: it goes on where it stopped"));
+    }
+    if integrity {
+        return Ok(Exit::Integrity);
+    }
+    if failed > 0 {
+        if denied {
+            ui.hint("what was denied is tried again at the next sync");
+        }
+        return Ok(Exit::Partial);
+    }
+    if !report.conflicts.is_empty() {
+        ui.hint("decide with: strongroom resolve NAME --ours (or --theirs, or --to VERSION)");
+        return Ok(Exit::Conflict);
+    }
+    Ok(Exit::Ok)
+}

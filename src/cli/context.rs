@@ -1,0 +1,392 @@
+//! Everything a command takes from its surroundings: the environment, the clock,
+//! randomness, the vault's place and the identity that opens it. Nothing below the
+//! command line reads any of these itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::Globals;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::ui::Ui;
+use crate::crypto::{Identity, Passphrase, SealedIdentity, UnsealError};
+use crate::model::{Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
+use crate::vault::{Trust, Vault};
+
+/// Variables that must not reach a program that is started from here.
+pub(super) const OWN_SECRETS: [&str; 3] = [
+    "STRONGROOM_IDENTITY",
+    "STRONGROOM_IDENTITY_FD",
+    "STRONGROOM_PASSPHRASE_FD",
+];
+/// The largest identity file that is read, in bytes.
+const MAX_IDENTITY: u64 = 64 * 1024;
+
+/// What a command runs in.
+pub struct Context {
+    /// The terminal.
+    pub ui: Ui,
+    pub(super) globals: Globals,
+    home: Option<PathBuf>,
+    config_home: Option<PathBuf>,
+    state_home: Option<PathBuf>,
+    identity_file: Option<PathBuf>,
+    identity: Option<Zeroizing<String>>,
+    /// The editor, for `edit`.
+    pub editor: Option<OsString>,
+    user: Option<String>,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn var(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|v| !v.is_empty())
+}
+
+/// Now, to the millisecond.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that asks the clock"
+)]
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+/// A random UUID, as AWS recommends for ClientRequestTokens.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+pub(super) fn new_uuid() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// A fresh version id.
+pub(super) fn new_id() -> Result<VersionId, CommandError> {
+    Ok(new_uuid().parse()?)
+}
+
+/// Whether NO_COLOR allows colours.
+pub(super) fn color() -> bool {
+    var("NO_COLOR").is_none()
+}
+
+impl Context {
+    /// Looks at the surroundings once.
+    pub(super) fn new(ui: Ui, mut globals: Globals) -> Self {
+        let path = |name: &str| var(name).map(PathBuf::from);
+        let home = path("HOME");
+        let under = |name: &str, dir: &str| {
+            path(name)
+                .filter(|p| p.is_absolute())
+                .or_else(|| home.as_ref().map(|h| h.join(dir)))
+        };
+        let text = |name: &str| var(name).and_then(|v| v.into_string().ok());
+        let number = |name: &str| text(name).and_then(|t| t.parse().ok());
+        globals.identity_fd = globals
+            .identity_fd
+            .or_else(|| number("STRONGROOM_IDENTITY_FD"));
+        globals.passphrase_fd = globals
+            .passphrase_fd
+            .or_else(|| number("STRONGROOM_PASSPHRASE_FD"));
+        globals.vault = globals.vault.or_else(|| path("STRONGROOM_VAULT"));
+        Self {
+            config_home: under("XDG_CONFIG_HOME", ".config"),
+            state_home: under("XDG_STATE_HOME", ".local/state"),
+            identity_file: path("STRONGROOM_IDENTITY_FILE"),
+            identity: text("STRONGROOM_IDENTITY").map(Zeroizing::new),
+            editor: var("VISUAL").or_else(|| var("EDITOR")),
+            user: text("USER").or_else(|| text("LOGNAME")),
+            home,
+            ui,
+            globals,
+        }
+    }
+
+    /// Whether the environment names or holds an identity.
+    pub fn has_env_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// The moment and the id of a change.
+    pub fn stamp(&self) -> Result<Stamp, CommandError> {
+        Ok(Stamp {
+            now: now(),
+            id: new_id()?,
+        })
+    }
+
+    /// Whether `--offline` was given.
+    pub fn offline(&self) -> bool {
+        self.globals.offline
+    }
+
+    /// What a first member is called when nobody says otherwise.
+    pub fn member_name(&self) -> String {
+        self.user.clone().unwrap_or_else(|| "owner".to_owned())
+    }
+
+    /// `~/.local/state` or what XDG_STATE_HOME says.
+    pub fn state_home(&self) -> Result<&Path, CommandError> {
+        self.state_home.as_deref().ok_or_else(no_home)
+    }
+
+    /// Where this person's identity lives.
+    pub fn identity_path(&self) -> Result<PathBuf, CommandError> {
+        match (&self.identity_file, &self.config_home) {
+            (Some(file), _) => Ok(file.clone()),
+            (None, Some(config)) => Ok(config.join("strongroom/identity")),
+            (None, None) => Err(no_home()),
+        }
+    }
+
+    /// The vault's directory: `-C`, `STRONGROOM_VAULT`, or the nearest above here.
+    pub fn vault_dir(&self) -> Result<PathBuf, CommandError> {
+        if let Some(dir) = &self.globals.vault {
+            return Ok(dir.clone());
+        }
+        let here =
+            std::env::current_dir().map_err(|e| CommandError::from_error(Exit::Unexpected, e))?;
+        Vault::find(&here).ok_or_else(|| {
+            CommandError::not_found(format!("{}: no vault here or above", here.display()))
+                .hint("make one with: strongroom init; or name one with -C DIR or STRONGROOM_VAULT")
+        })
+    }
+
+    /// Opens the vault, locked.
+    pub fn open(&self) -> Result<Vault, CommandError> {
+        Ok(Vault::open(&self.vault_dir()?, self.state_home()?)?)
+    }
+
+    /// Opens the vault and unlocks it.
+    pub fn unlocked(&self) -> Result<Vault, CommandError> {
+        let mut vault = self.open()?;
+        let identity = self.identity()?;
+        self.unlock(&mut vault, &identity)?;
+        Ok(vault)
+    }
+
+    /// Unlocks an open vault, and says so when this clone begins to trust it.
+    pub fn unlock(&self, vault: &mut Vault, identity: &Identity) -> Result<(), CommandError> {
+        if let Trust::FirstUse { fingerprint } = vault.unlock(identity)? {
+            self.ui.status(&format!(
+                "Trusting this vault's keyring from now on; compare its fingerprint with a teammate's: {fingerprint}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The identity that opens vaults: from a descriptor, a file, the environment, or
+    /// the person's own file, whose passphrase is asked for on the terminal.
+    pub fn identity(&self) -> Result<Identity, CommandError> {
+        if let Some(fd) = self.globals.identity_fd {
+            let bytes = read_fd(fd)?;
+            return self.parse_identity(&bytes, Path::new(&format!("descriptor {fd}")));
+        }
+        if self.identity_file.is_none()
+            && let Some(text) = &self.identity
+        {
+            self.ui.warn(
+                "STRONGROOM_IDENTITY holds a key in the environment, where other programs of this user can read it; a file or a descriptor is safer",
+            );
+            return self.parse_identity(text.as_bytes(), Path::new("STRONGROOM_IDENTITY"));
+        }
+        let path = self.identity_path()?;
+        let bytes = read_small(&path).map_err(|error| {
+            let exit = match error.kind() {
+                std::io::ErrorKind::NotFound => Exit::NoIdentity,
+                _ => Exit::Unexpected,
+            };
+            CommandError::new(exit, format!("{}: {error}", path.display())).hint(
+                "strongroom init makes an identity; STRONGROOM_IDENTITY_FILE names another one",
+            )
+        })?;
+        self.parse_identity(&bytes, &path)
+    }
+
+    fn parse_identity(&self, bytes: &[u8], place: &Path) -> Result<Identity, CommandError> {
+        let broken = |error: &dyn std::fmt::Display| {
+            CommandError::new(Exit::Integrity, format!("{}: {error}", place.display()))
+                .hint("the identity file is damaged; put your backup of it back")
+        };
+        if !SealedIdentity::is_sealed(bytes) {
+            return Identity::from_file(bytes).map_err(|e| broken(&e));
+        }
+        let sealed = SealedIdentity::parse(bytes).map_err(|e| broken(&e))?;
+        if sealed.cost().is_weak() {
+            self.ui.warn(
+                "this identity's passphrase hashing is weak; strengthen it with: strongroom passwd",
+            );
+        }
+        let passphrase = self.passphrase(place)?;
+        sealed.open(&passphrase).map_err(|error| match error {
+            UnsealError::WrongPassphrase => CommandError::new(
+                Exit::NoIdentity,
+                format!("{}: wrong passphrase", place.display()),
+            ),
+            error => broken(&error),
+        })
+    }
+
+    fn passphrase(&self, place: &Path) -> Result<Passphrase, CommandError> {
+        if let Some(passphrase) = self.given_passphrase()? {
+            return Ok(passphrase);
+        }
+        let prompt = format!("Passphrase for {}: ", place.display());
+        self.ui.passphrase(&prompt).map_err(|error| {
+            error.hint(
+                "give the passphrase with --passphrase-fd N, or an identity without one with STRONGROOM_IDENTITY_FILE",
+            )
+        })
+    }
+
+    /// The passphrase of `--passphrase-fd`, without its final line break.
+    pub fn given_passphrase(&self) -> Result<Option<Passphrase>, CommandError> {
+        let Some(fd) = self.globals.passphrase_fd else {
+            return Ok(None);
+        };
+        let bytes = read_fd(fd)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| CommandError::usage("the passphrase is not UTF-8 text"))?;
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        Ok(Some(Passphrase::new(text)))
+    }
+
+    /// One secret's record; a tombstone counts as not there.
+    pub fn record(&self, vault: &Vault, name: &SecretName) -> Result<Record, CommandError> {
+        match vault.record(name)? {
+            Some(record) if record.state.lifecycle != crate::model::Lifecycle::Tombstone => {
+                Ok(record)
+            }
+            Some(_) => Err(
+                CommandError::not_found(format!("{name} was deleted")).hint(format!(
+                    "its versions are kept; bring it back with: strongroom restore {name}"
+                )),
+            ),
+            None => Err(self.no_secret(vault, name)),
+        }
+    }
+
+    /// The error for a name that is not there, with the nearest that is.
+    pub fn no_secret(&self, vault: &Vault, name: &SecretName) -> CommandError {
+        let error = CommandError::not_found(format!("no secret named {name}"));
+        let near = vault.load().ok().and_then(|loaded| {
+            loaded
+                .records
+                .into_keys()
+                .map(|n| (strsim::jaro_winkler(n.as_str(), name.as_str()), n))
+                .filter(|(likeness, _)| *likeness > 0.85)
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+        });
+        match near {
+            Some((_, near)) => error.hint(format!("did you mean {near}?")),
+            None => error.hint("see what there is with: strongroom ls"),
+        }
+    }
+
+    /// The remotes a command is about: those named, else all.
+    pub fn remotes(
+        &self,
+        vault: &Vault,
+        named: &[RemoteName],
+    ) -> Result<Vec<RemoteName>, CommandError> {
+        let config = vault.config();
+        for name in named {
+            if !config.remotes.contains_key(name) {
+                return Err(CommandError::not_found(format!("no remote named {name}"))
+                    .hint("see what there is with: strongroom remote ls"));
+            }
+        }
+        let all: Vec<RemoteName> = if named.is_empty() {
+            config.remotes.keys().cloned().collect()
+        } else {
+            named.to_vec()
+        };
+        if all.is_empty() {
+            return Err(CommandError::not_found("this vault has no remotes")
+                .hint("add one with: strongroom remote add NAME --region REGION"));
+        }
+        Ok(all)
+    }
+
+    /// Refuses what needs a network under `--offline`.
+    pub fn must_be_online(&self) -> Result<(), CommandError> {
+        if self.globals.offline {
+            return Err(CommandError::new(
+                Exit::Unreachable,
+                "this needs a remote, and --offline was given",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Connects to remotes.
+    pub async fn connect(
+        &self,
+        vault: &Vault,
+        names: &[RemoteName],
+    ) -> Result<BTreeMap<RemoteName, crate::aws::AwsStore>, CommandError> {
+        use crate::sync::SyncError;
+        self.must_be_online()?;
+        if !vault.config_is_verified() {
+            return Err(CommandError::new(
+                Exit::Locked,
+                "the vault's settings have changed and nobody has verified them here",
+            )
+            .hint("run a command that unlocks the vault first, such as: strongroom remote ls --verify"));
+        }
+        let config = vault.config();
+        let mut stores = BTreeMap::new();
+        for name in names {
+            if let Some(remote) = config.remotes.get(name) {
+                let options = crate::aws::Options::default();
+                let store = crate::aws::AwsStore::connect(remote, now(), &options);
+                let store = Box::pin(store).await.map_err(|source| SyncError::Remote {
+                    remote: name.clone(),
+                    source,
+                })?;
+                stores.insert(name.clone(), store);
+            }
+        }
+        Ok(stores)
+    }
+
+    /// The person's home directory, for messages.
+    pub fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+}
+
+/// Runs a future to its end on this thread and a few helpers.
+pub(super) fn block_on<T>(
+    future: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| CommandError::from_error(Exit::Unexpected, e))?
+        .block_on(future)
+}
+
+fn no_home() -> CommandError {
+    CommandError::usage("neither HOME nor the XDG directories are set")
+}
+
+fn read_small(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = fs::File::open(path)?.take(MAX_IDENTITY);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads an inherited descriptor to its end.
+fn read_fd(fd: u32) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    let path = PathBuf::from(format!("/dev/fd/{fd}"));
+    read_small(&path).map_err(|error| CommandError::usage(format!("descriptor {fd}: {error}")))
+}

@@ -1,0 +1,277 @@
+use std::error::Error;
+use std::fmt;
+
+use super::exit::Exit;
+use crate::config::BadValue;
+use crate::model::{
+    AttributeError, Invalid, LabelError, NameError, RemoteNameError, SelectError, SelectorError,
+    ValueError, VersionIdError,
+};
+use crate::plan::{Halt, ResolveError};
+use crate::store::StoreError;
+use crate::sync::SyncError;
+use crate::vault::VaultError;
+
+/// Why a command failed: what happened, what a person can do about it, and the exit
+/// code that scripts see.
+#[derive(Debug)]
+pub struct CommandError {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened.
+    pub error: Box<dyn Error + Send + Sync>,
+    /// What to do about it, in the user's words.
+    pub hints: Vec<String>,
+}
+
+/// What a command gives back.
+pub type CommandResult = Result<Exit, CommandError>;
+
+impl CommandError {
+    /// An error in words.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            error: message.into().into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// An error with its causes.
+    pub fn from_error(exit: Exit, error: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            exit,
+            error: Box::new(error),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Wrong words on the command line.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Something named is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Exit::NotFound, message)
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for CommandError {
+    /// `error:`, then each cause, then each hint, a line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.error)?;
+        let mut cause = self.error.source();
+        let mut above = self.error.to_string();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // A transparent error says again what was just said.
+            if text != above {
+                writeln!(f, "caused by: {text}")?;
+            }
+            above = text;
+            cause = error.source();
+        }
+        for hint in &self.hints {
+            writeln!(f, "hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+macro_rules! usage_errors {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for CommandError {
+            fn from(error: $kind) -> Self {
+                Self::from_error(Exit::Usage, error)
+            }
+        }
+    )*};
+}
+usage_errors!(
+    AttributeError,
+    LabelError,
+    NameError,
+    RemoteNameError,
+    SelectorError,
+    VersionIdError,
+    BadValue
+);
+
+impl From<ValueError> for CommandError {
+    fn from(error: ValueError) -> Self {
+        let this = Self::from_error(Exit::Usage, error);
+        match error {
+            ValueError::NotText(_) => this.hint("use --binary to store bytes as a SecretBinary"),
+            ValueError::TooLarge(_) => this,
+        }
+    }
+}
+
+impl From<SelectError> for CommandError {
+    fn from(error: SelectError) -> Self {
+        let hint = match &error {
+            SelectError::Ambiguous { .. } => "give more characters of the id",
+            _ => "see the versions and labels with: strongroom show NAME",
+        };
+        let exit = match &error {
+            SelectError::Ambiguous { .. } => Exit::Usage,
+            _ => Exit::NotFound,
+        };
+        Self::from_error(exit, error).hint(hint)
+    }
+}
+
+impl From<Invalid> for CommandError {
+    fn from(error: Invalid) -> Self {
+        let exit = match &error {
+            Invalid::NoSecret | Invalid::NoVersion(_) | Invalid::NoValue(_) | Invalid::Deleted => {
+                Exit::NotFound
+            }
+            Invalid::VersionExists(_) => Exit::Integrity,
+            _ => Exit::Guard,
+        };
+        let this = Self::from_error(exit, error.clone());
+        match error {
+            Invalid::Scheduled => this.hint("bring it back with: strongroom restore NAME"),
+            Invalid::Deleted => {
+                this.hint("its versions are kept; bring it back with: strongroom restore NAME")
+            }
+            Invalid::CurrentMustStay => this
+                .hint("move it to another version: strongroom label NAME AWSCURRENT --to VERSION"),
+            _ => this,
+        }
+    }
+}
+
+impl From<VaultError> for CommandError {
+    fn from(error: VaultError) -> Self {
+        let exit = match &error {
+            e if e.is_newer() => Exit::Unsupported,
+            e if e.is_integrity() => Exit::Integrity,
+            e if e.is_busy() => Exit::Busy,
+            VaultError::Locked => Exit::Locked,
+            VaultError::NoIdentity { .. } => Exit::NoIdentity,
+            VaultError::NotAVault { .. } | VaultError::NoValue { .. } => Exit::NotFound,
+            VaultError::AlreadyAVault { .. } | VaultError::Exposed { .. } => Exit::Guard,
+            VaultError::Config { .. } | VaultError::Setting(_) => Exit::Usage,
+            _ => Exit::Unexpected,
+        };
+        let hint = match &error {
+            e if e.is_newer() => Some("a newer strongroom wrote this; upgrade to read it"),
+            e if e.is_busy() => Some("wait for it to finish, then run this again"),
+            VaultError::NotAVault { .. } => {
+                Some("make one with: strongroom init DIR; or name one with -C DIR")
+            }
+            VaultError::NoIdentity { .. } => Some(
+                "this identity is not a member of the vault; name another with STRONGROOM_IDENTITY_FILE",
+            ),
+            VaultError::Metadata { .. } | VaultError::Mac { .. } => Some(
+                "see what else is wrong with: strongroom fsck; git log shows who changed the file",
+            ),
+            VaultError::ConflictMarkers { .. } => {
+                Some("take one side with: git checkout --ours FILE (or --theirs), then commit")
+            }
+            VaultError::Value { .. }
+            | VaultError::OtherValue { .. }
+            | VaultError::ValueMissing { .. } => {
+                Some("git may have the file as it was: git log -- FILE; see also: strongroom fsck")
+            }
+            _ => None,
+        };
+        let this = Self::from_error(exit, error);
+        match hint {
+            Some(hint) => this.hint(hint),
+            None => this,
+        }
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let (exit, hint) = match &error {
+            StoreError::NotFound | StoreError::NoValue(_) => (Exit::NotFound, None),
+            StoreError::Unreachable { .. } => (
+                Exit::Unreachable,
+                Some("the vault itself works without a network; try again when you are back"),
+            ),
+            StoreError::Throttled { .. } => (
+                Exit::Unreachable,
+                Some("run it again later; it goes on where it was"),
+            ),
+            StoreError::Credentials { .. } => (
+                Exit::Denied,
+                Some("log in again (for example: aws sso login), then run this again"),
+            ),
+            StoreError::Denied { .. } | StoreError::Refused { .. } => (Exit::Denied, None),
+            StoreError::WrongAccount { .. } => (
+                Exit::Guard,
+                Some("check the remote's profile and Region with: strongroom remote ls"),
+            ),
+            StoreError::VersionMismatch(_) | StoreError::Corrupt(_) => (Exit::Integrity, None),
+            StoreError::Changed(_) => (Exit::Partial, Some("run it again to plan anew")),
+        };
+        let this = Self::from_error(exit, error);
+        match hint {
+            Some(hint) => this.hint(hint),
+            None => this,
+        }
+    }
+}
+
+impl From<Halt> for CommandError {
+    fn from(error: Halt) -> Self {
+        let hint = match &error {
+            Halt::EmptyListing { .. } => {
+                "a wrong profile, account or Region looks like this; check with: strongroom remote test"
+            }
+            _ => {
+                "look at the plan with: strongroom plan; if it is right, allow it with --max-delete N"
+            }
+        };
+        Self::from_error(Exit::Guard, error).hint(hint)
+    }
+}
+
+impl From<SyncError> for CommandError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Vault(error) => error.into(),
+            SyncError::Halted(halt) => halt.into(),
+            SyncError::Remote { remote, source } => {
+                let inner = Self::from(source.clone());
+                Self {
+                    exit: inner.exit,
+                    error: Box::new(SyncError::Remote { remote, source }),
+                    hints: inner.hints,
+                }
+            }
+        }
+    }
+}
+
+impl From<ResolveError> for CommandError {
+    fn from(error: ResolveError) -> Self {
+        let (exit, hint) = match &error {
+            ResolveError::Stale | ResolveError::NotFetched(_) => {
+                (Exit::StalePlan, "find it anew with: strongroom sync")
+            }
+            ResolveError::NoLabel(_) => (Exit::Usage, "use --ours or --theirs"),
+            ResolveError::Integrity => (
+                Exit::Integrity,
+                "look at both with: strongroom show NAME and aws secretsmanager get-secret-value",
+            ),
+            ResolveError::Invalid(_) => {
+                (Exit::Guard, "see the versions with: strongroom show NAME")
+            }
+        };
+        Self::from_error(exit, error).hint(hint)
+    }
+}

@@ -1,0 +1,21 @@
+//! What the process gives up before it does anything (crypto.md section 6).
+
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask,
+};
+
+/// No core dumps, no tracing by other processes of the user, no new privileges, and
+/// files that only the user can read. What the system refuses is gone without: none
+/// of it is worth failing for.
+pub(super) fn process() {
+    umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let _core = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    );
+    let _dump = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _privileges = rustix::thread::set_no_new_privs(true);
+}
