@@ -47,7 +47,6 @@ pub struct MaxDelete {
     pub percent: u8,
 }
 
-
 /// One AWS account and Region that a vault is synced with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteConfig {

@@ -56,7 +56,9 @@ impl RemoteConfig {
             .find_map(|key| Some((key, self.broken_rule(key)?)))
             .or_else(|| {
                 let key = |p: &String| self.scope.include.contains(p);
-                let first = prefixes.into_iter().find(|p| !is_prefix(p) || p.is_empty())?;
+                let first = prefixes
+                    .into_iter()
+                    .find(|p| !is_prefix(p) || p.is_empty())?;
                 let key = if key(first) { "include" } else { "exclude" };
                 Some((key, "must hold prefixes of secret names"))
             });

@@ -66,7 +66,10 @@ mod tests {
             ("a\"b\\c", r#""a\"b\\c""#),
             ("\u{8}\t\n\u{c}\r", r#""\b\t\n\f\r""#),
             ("\0\u{1b}\u{7f}\u{9f}", r#""\u0000\u001B\u007F\u009F""#),
-            ("\u{202e}\u{2066}\u{feff}\u{2028}", r#""\u202E\u2066\uFEFF\u2028""#),
+            (
+                "\u{202e}\u{2066}\u{feff}\u{2028}",
+                r#""\u202E\u2066\uFEFF\u2028""#,
+            ),
         ] {
             assert_eq!(quoted(text), expected);
         }
@@ -75,10 +78,16 @@ mod tests {
     #[test]
     fn every_character_comes_back_through_the_toml_parser() {
         for c in '\0'..=char::MAX {
-            if u32::from(c) < 0x3000 || matches!(c, '\u{fe00}'..='\u{10100}' | '\u{e0000}'..='\u{e0200}') {
+            if u32::from(c) < 0x3000
+                || matches!(c, '\u{fe00}'..='\u{10100}' | '\u{e0000}'..='\u{e0200}')
+            {
                 let text = format!("x = {}\n", quoted(&format!("a{c}b")));
                 let table: toml::Table = text.parse().unwrap();
-                assert_eq!(table["x"].as_str(), Some(format!("a{c}b").as_str()), "{c:?}");
+                assert_eq!(
+                    table["x"].as_str(),
+                    Some(format!("a{c}b").as_str()),
+                    "{c:?}"
+                );
             }
         }
     }

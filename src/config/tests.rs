@@ -87,36 +87,114 @@ fn each_bad_text_is_named_with_key_and_line() {
     let prod = format!("{base}[remote.prod]\nregion = \"eu-central-1\"\n");
     let cases = [
         (String::new(), "line 1: format is missing"),
-        ("format = 2\nnew = 1\n".into(), "format 2 needs a newer strongroom"),
+        (
+            "format = 2\nnew = 1\n".into(),
+            "format 2 needs a newer strongroom",
+        ),
         ("format = 0\n".into(), "line 1: format: must be 1"),
-        ("format = \"1\"\n".into(), "line 1: format: must be a whole number"),
+        (
+            "format = \"1\"\n".into(),
+            "line 1: format: must be a whole number",
+        ),
         ("format = 1\n".into(), "line 1: vault_id is missing"),
-        ("format = 1\nvault_id = \"X\"\n".into(), "line 2: vault_id: must be a UUID in lower case"),
-        (format!("{base}recovery_windw = 7\n"), "line 3: unknown key recovery_windw, did you mean recovery_window?"),
+        (
+            "format = 1\nvault_id = \"X\"\n".into(),
+            "line 2: vault_id: must be a UUID in lower case",
+        ),
+        (
+            format!("{base}recovery_windw = 7\n"),
+            "line 3: unknown key recovery_windw, did you mean recovery_window?",
+        ),
         (format!("{base}zzz = 7\n"), "line 3: unknown key zzz"),
-        (format!("{base}recovery_window = 31\n"), "line 3: recovery_window: must be 7 to 30 days"),
-        (format!("{base}recovery_window = 1000\n"), "line 3: recovery_window: must be 7 to 30 days"),
-        (format!("{base}[git]\ncommit = 1\n"), "line 4: git.commit: must be true or false"),
-        (format!("{base}[git]\ncomit = true\n"), "line 4: unknown key git.comit, did you mean git.commit?"),
+        (
+            format!("{base}recovery_window = 31\n"),
+            "line 3: recovery_window: must be 7 to 30 days",
+        ),
+        (
+            format!("{base}recovery_window = 1000\n"),
+            "line 3: recovery_window: must be 7 to 30 days",
+        ),
+        (
+            format!("{base}[git]\ncommit = 1\n"),
+            "line 4: git.commit: must be true or false",
+        ),
+        (
+            format!("{base}[git]\ncomit = true\n"),
+            "line 4: unknown key git.comit, did you mean git.commit?",
+        ),
         (format!("{base}git = 3\n"), "line 3: git: must be a table"),
-        (format!("{base}[max_delete]\npercent = 101\n"), "line 4: max_delete.percent: must be 0 to 100"),
-        (format!("{base}[max_delete]\ncount = -1\n"), "line 4: max_delete.count: must be 0 or more"),
-        (format!("{base}[remote.prod]\n"), "line 3: remote.prod.region is missing"),
-        (format!("{base}[remote.Prod]\nregion = \"x\"\n"), "line 3: remote.Prod: a remote's name is a lower-case letter, then lower-case letters, digits, - or _, at most 64"),
-        (format!("{base}[remote.prod]\nregion = \"mars\"\n"), "line 4: remote.prod.region: must be an AWS Region such as eu-central-1"),
-        (format!("{prod}regoin = \"x\"\n"), "line 5: unknown key remote.prod.regoin, did you mean remote.prod.region?"),
-        (format!("{prod}account = \"12345678901\"\n"), "line 5: remote.prod.account: must be 12 digits"),
-        (format!("{prod}account = 123456789012\n"), "line 5: remote.prod.account: must be a text in quotes"),
-        (format!("{prod}profile = \"\"\n"), "line 5: remote.prod.profile: must be the name of an AWS profile"),
-        (format!("{prod}role_arn = \"role/x\"\n"), "line 5: remote.prod.role_arn: must be the ARN of an IAM role (arn:aws:iam::...:role/...)"),
-        (format!("{prod}endpoint = \"ftp://x\"\n"), "line 5: remote.prod.endpoint: must be an http:// or https:// URL of a host, without user or password"),
-        (format!("{prod}endpoint = \"https://a:b@x\"\n"), "line 5: remote.prod.endpoint: must be an http:// or https:// URL of a host, without user or password"),
-        (format!("{prod}direction = \"up\"\n"), "line 5: remote.prod.direction: must be two-way, pull or push"),
-        (format!("{prod}map = {{ local = \"a\" }}\n"), "line 5: remote.prod.map.remote is missing"),
-        (format!("{prod}map = {{ local = \"a b\", remote = \"\" }}\n"), "line 5: remote.prod.map: must hold two prefixes of secret names"),
-        (format!("{prod}exclude = [\"a b\"]\n"), "line 5: remote.prod.exclude: must hold prefixes of secret names"),
-        (format!("{prod}include = [1]\n"), "line 5: remote.prod.include: must be a list of texts in quotes"),
-        (format!("{base}x\n"), "line 3: key with no value, expected `=`"),
+        (
+            format!("{base}[max_delete]\npercent = 101\n"),
+            "line 4: max_delete.percent: must be 0 to 100",
+        ),
+        (
+            format!("{base}[max_delete]\ncount = -1\n"),
+            "line 4: max_delete.count: must be 0 or more",
+        ),
+        (
+            format!("{base}[remote.prod]\n"),
+            "line 3: remote.prod.region is missing",
+        ),
+        (
+            format!("{base}[remote.Prod]\nregion = \"x\"\n"),
+            "line 3: remote.Prod: a remote's name is a lower-case letter, then lower-case letters, digits, - or _, at most 64",
+        ),
+        (
+            format!("{base}[remote.prod]\nregion = \"mars\"\n"),
+            "line 4: remote.prod.region: must be an AWS Region such as eu-central-1",
+        ),
+        (
+            format!("{prod}regoin = \"x\"\n"),
+            "line 5: unknown key remote.prod.regoin, did you mean remote.prod.region?",
+        ),
+        (
+            format!("{prod}account = \"12345678901\"\n"),
+            "line 5: remote.prod.account: must be 12 digits",
+        ),
+        (
+            format!("{prod}account = 123456789012\n"),
+            "line 5: remote.prod.account: must be a text in quotes",
+        ),
+        (
+            format!("{prod}profile = \"\"\n"),
+            "line 5: remote.prod.profile: must be the name of an AWS profile",
+        ),
+        (
+            format!("{prod}role_arn = \"role/x\"\n"),
+            "line 5: remote.prod.role_arn: must be the ARN of an IAM role (arn:aws:iam::...:role/...)",
+        ),
+        (
+            format!("{prod}endpoint = \"ftp://x\"\n"),
+            "line 5: remote.prod.endpoint: must be an http:// or https:// URL of a host, without user or password",
+        ),
+        (
+            format!("{prod}endpoint = \"https://a:b@x\"\n"),
+            "line 5: remote.prod.endpoint: must be an http:// or https:// URL of a host, without user or password",
+        ),
+        (
+            format!("{prod}direction = \"up\"\n"),
+            "line 5: remote.prod.direction: must be two-way, pull or push",
+        ),
+        (
+            format!("{prod}map = {{ local = \"a\" }}\n"),
+            "line 5: remote.prod.map.remote is missing",
+        ),
+        (
+            format!("{prod}map = {{ local = \"a b\", remote = \"\" }}\n"),
+            "line 5: remote.prod.map: must hold two prefixes of secret names",
+        ),
+        (
+            format!("{prod}exclude = [\"a b\"]\n"),
+            "line 5: remote.prod.exclude: must hold prefixes of secret names",
+        ),
+        (
+            format!("{prod}include = [1]\n"),
+            "line 5: remote.prod.include: must be a list of texts in quotes",
+        ),
+        (
+            format!("{base}x\n"),
+            "line 3: key with no value, expected `=`",
+        ),
     ];
     for (text, expected) in cases {
         let error = Config::parse(&text).unwrap_err();

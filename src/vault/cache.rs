@@ -289,7 +289,11 @@ impl FlatVersion<'_> {
             created: self.created.map(Timestamp::from_millis),
             content: match self.content {
                 Some((is_string, digest)) => Content::Value {
-                    kind: if is_string { Kind::String } else { Kind::Binary },
+                    kind: if is_string {
+                        Kind::String
+                    } else {
+                        Kind::Binary
+                    },
                     digest: Digest(digest),
                 },
                 None => Content::Placeholder,

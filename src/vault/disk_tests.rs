@@ -13,7 +13,12 @@ fn put(root: &Root, path: &str, bytes: &[u8]) -> Result<(), DiskError> {
 }
 
 fn names(root: &Root, path: &str) -> Vec<String> {
-    let mut names: Vec<String> = root.list(path).unwrap().into_iter().map(|e| e.name).collect();
+    let mut names: Vec<String> = root
+        .list(path)
+        .unwrap()
+        .into_iter()
+        .map(|e| e.name)
+        .collect();
     names.sort();
     names
 }
@@ -59,11 +64,17 @@ fn links_pipes_and_giants_are_refused() {
     symlink("d", dir.path().join("near")).unwrap();
     for path in ["out/f", "link", "near/f", "../x"] {
         let error = root.read(path, 10).unwrap_err();
-        assert!(matches!(error, DiskError::Symlink { .. }), "{path}: {error}");
+        assert!(
+            matches!(error, DiskError::Symlink { .. }),
+            "{path}: {error}"
+        );
     }
     for path in ["out/new", "near/new", "near/deep/new"] {
         let error = put(&root, path, b"x").unwrap_err();
-        assert!(matches!(error, DiskError::Symlink { .. }), "{path}: {error}");
+        assert!(
+            matches!(error, DiskError::Symlink { .. }),
+            "{path}: {error}"
+        );
     }
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
     let made = std::process::Command::new("mkfifo")
@@ -73,10 +84,16 @@ fn links_pipes_and_giants_are_refused() {
     assert!(made.success());
     for path in ["pipe", "d"] {
         let error = root.read(path, 10).unwrap_err();
-        assert!(matches!(error, DiskError::NotAFile { .. }), "{path}: {error}");
+        assert!(
+            matches!(error, DiskError::NotAFile { .. }),
+            "{path}: {error}"
+        );
     }
     put(&root, "big", &[0; 11]).unwrap();
-    assert!(matches!(root.read("big", 10), Err(DiskError::TooLarge { cap: 10, .. })));
+    assert!(matches!(
+        root.read("big", 10),
+        Err(DiskError::TooLarge { cap: 10, .. })
+    ));
     // A link that has the name of a file is replaced, not followed.
     put(&root, "link", b"mine").unwrap();
     assert_eq!(root.read("link", 10).unwrap().0, b"mine");

@@ -53,7 +53,13 @@ impl Tree {
     fn commit(&self, paths: &[&str]) -> Committed {
         let paths: Vec<String> = paths.iter().map(|p| (*p).to_owned()).collect();
         let now = Timestamp::from_secs(1_795_395_723);
-        commit(&self.root, &paths, "put: a", now, Duration::from_millis(120))
+        commit(
+            &self.root,
+            &paths,
+            "put: a",
+            now,
+            Duration::from_millis(120),
+        )
     }
 }
 
@@ -75,13 +81,21 @@ fn a_commit_holds_our_paths_and_leaves_the_users_staged_work_staged() {
 
     tree.write("secrets/a.toml", "one");
     tree.write("secrets/a.x.age", "two");
-    assert!(is_made(&tree.commit(&["secrets/a.toml", "secrets/a.x.age"])));
+    assert!(is_made(
+        &tree.commit(&["secrets/a.toml", "secrets/a.x.age"])
+    ));
 
     assert_eq!(
-        tree.git(&["show", "--name-only", "--format=%s|%at|%P", "HEAD"]).lines().skip(2).collect::<Vec<_>>(),
+        tree.git(&["show", "--name-only", "--format=%s|%at|%P", "HEAD"])
+            .lines()
+            .skip(2)
+            .collect::<Vec<_>>(),
         ["team/vault/secrets/a.toml", "team/vault/secrets/a.x.age"]
     );
-    assert_eq!(tree.git(&["show", "-s", "--format=%s|%at", "HEAD"]), "put: a|1795395723\n");
+    assert_eq!(
+        tree.git(&["show", "-s", "--format=%s|%at", "HEAD"]),
+        "put: a|1795395723\n"
+    );
     let status = tree.git(&["status", "--porcelain"]);
     assert_eq!(status, "MM readme\nA  staged\n?? loose\n");
 
@@ -94,13 +108,21 @@ fn a_commit_holds_our_paths_and_leaves_the_users_staged_work_staged() {
     // A change and a removal.
     tree.write("secrets/a.toml", "changed");
     tree.root.remove("secrets/a.x.age").unwrap();
-    assert!(is_made(&tree.commit(&["secrets/a.toml", "secrets/a.x.age"])));
+    assert!(is_made(
+        &tree.commit(&["secrets/a.toml", "secrets/a.x.age"])
+    ));
     assert_eq!(
         tree.git(&["show", "--name-status", "--format=", "HEAD"]),
         "M\tteam/vault/secrets/a.toml\nD\tteam/vault/secrets/a.x.age\n"
     );
-    assert_eq!(tree.git(&["status", "--porcelain"]), " M readme\n?? loose\n");
-    assert_eq!(tree.commit(&["secrets/a.toml", "secrets/none"]), Committed::Nothing);
+    assert_eq!(
+        tree.git(&["status", "--porcelain"]),
+        " M readme\n?? loose\n"
+    );
+    assert_eq!(
+        tree.commit(&["secrets/a.toml", "secrets/none"]),
+        Committed::Nothing
+    );
     tree.git(&["fsck", "--strict"]);
 }
 
@@ -111,7 +133,10 @@ fn the_first_commit_of_a_repository_is_ours_alone() {
     tree.git(&["add", "staged"]);
     tree.write("strongroom.toml", "x");
     assert!(is_made(&tree.commit(&["strongroom.toml"])));
-    assert_eq!(tree.git(&["ls-tree", "-r", "--name-only", "HEAD"]), "strongroom.toml\n");
+    assert_eq!(
+        tree.git(&["ls-tree", "-r", "--name-only", "HEAD"]),
+        "strongroom.toml\n"
+    );
     assert_eq!(tree.git(&["status", "--porcelain"]), "A  staged\n");
     assert_eq!(tree.git(&["symbolic-ref", "HEAD"]), "refs/heads/main\n");
 }
@@ -136,7 +161,10 @@ fn a_foreign_index_lock_is_waited_for_and_never_removed() {
     let lock = tree.dir.path().join(".git/index.lock");
     std::fs::write(&lock, "").unwrap();
     let left = tree.commit(&["a"]);
-    assert!(matches!(&left, Committed::Left(why) if why.contains("lock")), "{left:?}");
+    assert!(
+        matches!(&left, Committed::Left(why) if why.contains("lock")),
+        "{left:?}"
+    );
     assert!(lock.exists());
     std::fs::remove_file(&lock).unwrap();
     assert!(is_made(&tree.commit(&["a"])));
@@ -160,7 +188,10 @@ fn in_the_middle_of_a_merge_nothing_is_committed() {
     tree.write("a", "1");
     let head = tree.git(&["rev-parse", "HEAD"]);
     let left = tree.commit(&["a"]);
-    assert!(matches!(&left, Committed::Left(why) if why.contains("merge")), "{left:?}");
+    assert!(
+        matches!(&left, Committed::Left(why) if why.contains("merge")),
+        "{left:?}"
+    );
     assert_eq!(tree.git(&["rev-parse", "HEAD"]), head);
 }
 
@@ -223,7 +254,13 @@ fn measure_bulk_commit() {
     println!("20,000 files: {:?} {made:?}", start.elapsed());
     tree.write("secrets/team/s5.toml", "new");
     let start = std::time::Instant::now();
-    let made = commit(&tree.root, &["secrets/team/s5.toml".into()], "one", now, PATIENCE);
+    let made = commit(
+        &tree.root,
+        &["secrets/team/s5.toml".into()],
+        "one",
+        now,
+        PATIENCE,
+    );
     println!("one more: {:?} {made:?}", start.elapsed());
     assert_eq!(tree.git(&["status", "--porcelain"]), "");
 }

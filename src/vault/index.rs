@@ -158,7 +158,11 @@ impl Vault {
     fn write_cache(&self, keys: &str, entries: &[Entry]) {
         if let Some(bytes) = cache::encode(keys, entries) {
             let later = Durable::Later;
-            drop(self.state.root().write(INDEX, &bytes, Existing::Replace, later));
+            drop(
+                self.state
+                    .root()
+                    .write(INDEX, &bytes, Existing::Replace, later),
+            );
         }
     }
 
@@ -225,10 +229,12 @@ impl Vault {
                 }
                 (FileType::Directory, _) if !is_metadata => self.scan_dir(&path, scan)?,
                 (FileType::Symlink, _) => {
-                    scan.strange.push((path, "it is a symbolic link".to_owned()));
+                    scan.strange
+                        .push((path, "it is a symbolic link".to_owned()));
                 }
                 (_, _) if is_metadata => {
-                    scan.strange.push((path, "it is not a regular file".to_owned()));
+                    scan.strange
+                        .push((path, "it is not a regular file".to_owned()));
                 }
                 _ => {}
             }
@@ -239,11 +245,18 @@ impl Vault {
 
 impl Mark {
     fn of(stat: &Stat) -> Self {
-        let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
+        let nanos =
+            |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
         Self {
             size: u64::try_from(stat.st_size).unwrap_or(u64::MAX),
-            mtime: nanos(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
-            ctime: nanos(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+            mtime: nanos(
+                stat.st_mtime,
+                i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            ),
+            ctime: nanos(
+                stat.st_ctime,
+                i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
+            ),
             inode: stat.st_ino,
         }
     }

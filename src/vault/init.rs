@@ -18,7 +18,11 @@ const MAX_ATTRIBUTES: usize = 1 << 20;
 /// git must not convert our bytes (crypto.md section 4).
 const WHOLE_TREE: &str = "* -text\n";
 /// The same where the directory has other files and attributes of its own.
-const OUR_TREE: [&str; 3] = ["/strongroom.toml -text", "/keys/** -text", "/secrets/** -text"];
+const OUR_TREE: [&str; 3] = [
+    "/strongroom.toml -text",
+    "/keys/** -text",
+    "/secrets/** -text",
+];
 
 /// What a new vault is made from.
 pub struct InitOptions<'a> {
@@ -56,7 +60,11 @@ impl Vault {
         if !was_there {
             use std::os::unix::fs::DirBuilderExt;
             let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700).create(dir).map_err(made)?;
+            builder
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .map_err(made)?;
         }
         let real = dir.canonicalize().map_err(made)?;
         if real.join(CONFIG).symlink_metadata().is_ok() {
@@ -133,7 +141,9 @@ fn attributes(root: &Root) -> Result<Option<String>, VaultError> {
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
     let before = text.len();
     for rule in OUR_TREE {
-        let is_there = text.lines().any(|line| line == rule || line == WHOLE_TREE.trim_end());
+        let is_there = text
+            .lines()
+            .any(|line| line == rule || line == WHOLE_TREE.trim_end());
         if !is_there {
             if !(text.is_empty() || text.ends_with('\n')) {
                 text.push('\n');

@@ -162,7 +162,10 @@ impl Keyring {
             name: raw.name,
             epoch: raw.epoch,
             recipient: raw.recipient.parse().map_err(|_| malformed("recipient"))?,
-            commitment: raw.commitment.parse().map_err(|_| malformed("commitment"))?,
+            commitment: raw
+                .commitment
+                .parse()
+                .map_err(|_| malformed("commitment"))?,
             prefixes: raw.prefixes,
             members,
         };
@@ -196,20 +199,31 @@ mod tests {
         let keys = KeyringKeys::new(Identity::generate(), "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90");
         let ann = Identity::generate().recipient();
         let mut keyring = Keyring::new(&keys, "ann \"x\"", &ann);
-        keyring.members.insert("bob".into(), Identity::generate().recipient());
+        keyring
+            .members
+            .insert("bob".into(), Identity::generate().recipient());
         keyring.prefixes.push("prod/".into());
         let body = keyring.emit();
         assert_eq!(Keyring::parse(&body), Ok(keyring.clone()));
         assert_eq!(keyring.check(DEFAULT, &keys), Ok(()));
-        assert_eq!(keyring.check("other", &keys), Err(KeyringError::OtherKeyring));
+        assert_eq!(
+            keyring.check("other", &keys),
+            Err(KeyringError::OtherKeyring)
+        );
 
         let spaced = body.replacen("epoch = 1", "epoch  = 1", 1);
         assert_eq!(Keyring::parse(&spaced), Err(KeyringError::NotCanonical));
         let newer = body.replacen("format = 1", "format = 7\nnew = true", 1);
         assert_eq!(Keyring::parse(&newer), Err(KeyringError::NewerFormat(7)));
         let bad = body.replacen("commitment = \"", "commitment = \"x", 1);
-        assert_eq!(Keyring::parse(&bad), Err(KeyringError::Malformed { key: "commitment" }));
+        assert_eq!(
+            Keyring::parse(&bad),
+            Err(KeyringError::Malformed { key: "commitment" })
+        );
         let unknown = body.replacen("epoch = 1", "epoch = 1\nextra = 1", 1);
-        assert!(matches!(Keyring::parse(&unknown), Err(KeyringError::Syntax { .. })));
+        assert!(matches!(
+            Keyring::parse(&unknown),
+            Err(KeyringError::Syntax { .. })
+        ));
     }
 }

@@ -130,7 +130,12 @@ mod tests {
             .spawn()
             .unwrap();
         let mut ready = [0; 6];
-        other.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        other
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut ready)
+            .unwrap();
         let busy = Lock::acquire(&path, "put", Duration::ZERO).unwrap_err();
         assert_eq!(busy.to_string(), "in use by another process");
         drop(other.stdin.take());

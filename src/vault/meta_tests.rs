@@ -9,7 +9,9 @@ use crate::model::{Attributes, Class, Digest, Kind, Pair, RemoteName, SecretStat
 const VAULT: &str = "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90";
 
 fn id(n: u32) -> VersionId {
-    format!("{n:08}-0000-4000-8000-000000000000").parse().unwrap()
+    format!("{n:08}-0000-4000-8000-000000000000")
+        .parse()
+        .unwrap()
 }
 
 fn label(text: &str) -> StagingLabel {
@@ -49,8 +51,21 @@ pub(in crate::vault) fn full() -> Record {
             },
             versions: BTreeMap::from([
                 (id(1), meta(value(Kind::String), None, Origin::Local)),
-                (id(2), meta(value(Kind::Binary), Some(id(1)), Origin::Remote(prod.clone()))),
-                (id(3), VersionMeta { created: None, ..meta(Content::Placeholder, None, Origin::Remote(prod.clone())) }),
+                (
+                    id(2),
+                    meta(
+                        value(Kind::Binary),
+                        Some(id(1)),
+                        Origin::Remote(prod.clone()),
+                    ),
+                ),
+                (
+                    id(3),
+                    VersionMeta {
+                        created: None,
+                        ..meta(Content::Placeholder, None, Origin::Remote(prod.clone()))
+                    },
+                ),
             ]),
             labels: BTreeMap::from([
                 (label("AWSCURRENT"), id(2)),
@@ -66,7 +81,9 @@ pub(in crate::vault) fn full() -> Record {
                 prod.clone(),
                 RemoteBase {
                     pair: Some(Pair {
-                        arn: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/db-AbCdEf".into(),
+                        arn:
+                            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/db-AbCdEf"
+                                .into(),
                         changed: Some(Timestamp::from_secs(1_795_395_000)),
                         local: face(2),
                         remote: face(1),
@@ -122,7 +139,10 @@ fn a_record_with_everything_reads_as_the_book_shows() {
 fn a_blank_record_comes_back() {
     let record = Record::new("a".parse().unwrap());
     let text = emit(&record).unwrap();
-    assert_eq!(text, "format = 1\nname = \"a\"\nlifecycle = \"tombstone\"\n\n");
+    assert_eq!(
+        text,
+        "format = 1\nname = \"a\"\nlifecycle = \"tombstone\"\n\n"
+    );
     assert_eq!(parse(&text).unwrap(), record);
 }
 
@@ -156,13 +176,21 @@ fn every_way_to_be_wrong_has_its_own_answer() {
     let sealed = |body: String| keys.seal_text(Domain::Secret, body);
     let body = emit(&full()).unwrap();
 
-    let moved = good.replacen("\"AWSCURRENT\" = \"00000002", "\"AWSCURRENT\" = \"00000001", 1);
+    let moved = good.replacen(
+        "\"AWSCURRENT\" = \"00000002",
+        "\"AWSCURRENT\" = \"00000001",
+        1,
+    );
     assert_ne!(moved, good);
     assert_eq!(answer(&moved), MetaError::Mac(MacError::Mismatch));
     assert_eq!(answer(&body), MetaError::Mac(MacError::Missing));
     for marker in ["<<<<<<< HEAD", "=======", ">>>>>>> theirs", "||||||| base"] {
         let text = good.replacen("[labels]\n", &format!("[labels]\n{marker}\n"), 1);
-        assert!(matches!(answer(&text), MetaError::ConflictMarkers { line: 12 }), "{:?}", answer(&text));
+        assert!(
+            matches!(answer(&text), MetaError::ConflictMarkers { line: 12 }),
+            "{:?}",
+            answer(&text)
+        );
     }
     let newer = good.replacen("format = 1", "format = 2", 1);
     assert_eq!(answer(&newer), MetaError::NewerFormat("2".into()));
@@ -188,7 +216,11 @@ fn every_way_to_be_wrong_has_its_own_answer() {
     ] {
         let text = sealed(body.replacen(from, to, 1));
         assert!(body.contains(from), "{from}");
-        assert!(matches!(answer(&text), MetaError::NotCanonical { .. }), "{from}: {:?}", answer(&text));
+        assert!(
+            matches!(answer(&text), MetaError::NotCanonical { .. }),
+            "{from}: {:?}",
+            answer(&text)
+        );
     }
     let swapped = sealed(body.replacen(
         "\"a b\" = \"\"\n\"team\" = \"a\"\n",
@@ -197,11 +229,20 @@ fn every_way_to_be_wrong_has_its_own_answer() {
     ));
     assert_eq!(answer(&swapped), MetaError::NotCanonical { line: 8 });
     let unknown = sealed(body.replacen("[labels]", "extra = 1\n[labels]", 1));
-    assert!(answer(&unknown).to_string().contains("line"), "{}", answer(&unknown));
+    assert!(
+        answer(&unknown).to_string().contains("line"),
+        "{}",
+        answer(&unknown)
+    );
     let forged = sealed(body.replacen("class = \"edit/edit\"", "class = \"edit/delete\"", 1));
     assert_eq!(answer(&forged), MetaError::Malformed { key: "conflict.id" });
     let short = sealed(body.replacen("digest = \"07", "digest = \"", 1));
-    assert_eq!(answer(&short), MetaError::Malformed { key: "version.digest" });
+    assert_eq!(
+        answer(&short),
+        MetaError::Malformed {
+            key: "version.digest"
+        }
+    );
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -276,7 +317,13 @@ fn some_remote() -> impl Strategy<Value = RemoteName> {
 
 fn some_base() -> impl Strategy<Value = RemoteBase> {
     (
-        proptest::option::of((text(), proptest::option::of(moment()), some_face(), some_face(), any::<bool>())),
+        proptest::option::of((
+            text(),
+            proptest::option::of(moment()),
+            some_face(),
+            some_face(),
+            any::<bool>(),
+        )),
         proptest::collection::btree_map(some_label(), proptest::option::of(some_id()), 0..3),
     )
         .prop_map(|(pair, intents)| RemoteBase {
@@ -298,16 +345,16 @@ fn some_conflict() -> impl Strategy<Value = Conflict> {
         Just(Field::Lifecycle)
     ];
     let side = || proptest::option::of(text());
-    (some_remote(), field, side(), side(), side()).prop_map(|(remote, field, base, ours, theirs)| {
-        Conflict {
+    (some_remote(), field, side(), side(), side()).prop_map(
+        |(remote, field, base, ours, theirs)| Conflict {
             remote,
             field,
             class: Class::RemoteRemote,
             base,
             ours,
             theirs,
-        }
-    })
+        },
+    )
 }
 
 pub(in crate::vault) fn some_record() -> impl Strategy<Value = Record> {
@@ -335,26 +382,28 @@ pub(in crate::vault) fn some_record() -> impl Strategy<Value = Record> {
         proptest::collection::btree_map(some_remote(), some_base(), 0..3),
         proptest::collection::btree_set(some_conflict(), 0..3),
     )
-        .prop_map(|(name, attributes, versions, labels, lifecycle, mut base, conflicts)| {
-            let ids: Vec<VersionId> = versions.keys().cloned().collect();
-            let labels = labels
-                .into_iter()
-                .filter(|_| !ids.is_empty())
-                .map(|(label, at)| (label, at.get(&ids).clone()))
-                .collect();
-            base.retain(|_, base| !base.is_empty());
-            Record {
-                name: name.parse().unwrap(),
-                state: SecretState {
-                    attributes,
-                    versions,
-                    labels,
-                    lifecycle,
-                },
-                base,
-                conflicts: conflicts.into_iter().collect(),
-            }
-        })
+        .prop_map(
+            |(name, attributes, versions, labels, lifecycle, mut base, conflicts)| {
+                let ids: Vec<VersionId> = versions.keys().cloned().collect();
+                let labels = labels
+                    .into_iter()
+                    .filter(|_| !ids.is_empty())
+                    .map(|(label, at)| (label, at.get(&ids).clone()))
+                    .collect();
+                base.retain(|_, base| !base.is_empty());
+                Record {
+                    name: name.parse().unwrap(),
+                    state: SecretState {
+                        attributes,
+                        versions,
+                        labels,
+                        lifecycle,
+                    },
+                    base,
+                    conflicts: conflicts.into_iter().collect(),
+                }
+            },
+        )
 }
 
 proptest! {

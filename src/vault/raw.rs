@@ -166,7 +166,10 @@ impl RawRemote {
         let mut intents = BTreeMap::new();
         for (label, from) in &self.intent {
             let from = Some(from.as_str()).filter(|from| !from.is_empty());
-            intents.insert(read("remote.intent", label)?, optional("remote.intent", from)?);
+            intents.insert(
+                read("remote.intent", label)?,
+                optional("remote.intent", from)?,
+            );
         }
         let pair = match (self.arn, self.base) {
             (Some(arn), Some(base)) => {

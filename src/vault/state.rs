@@ -228,7 +228,11 @@ fn make_private(dir: &Path) -> Result<(), StateError> {
         source,
     };
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(dir).map_err(fail)?;
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(fail)?;
     let mode = dir.metadata().map_err(fail)?.permissions().mode();
     if mode & 0o777 != 0o700 {
         let private = std::fs::Permissions::from_mode(0o700);
@@ -268,7 +272,9 @@ mod tests {
         assert_eq!(state.pin().unwrap(), Some(pin));
         assert_eq!(place().trusted().unwrap().as_deref(), Some(ID));
         assert_eq!(
-            Place::new(home.path(), Path::new("/other")).trusted().unwrap(),
+            Place::new(home.path(), Path::new("/other"))
+                .trusted()
+                .unwrap(),
             None
         );
         let mode = state.path().metadata().unwrap().permissions().mode();

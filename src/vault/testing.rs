@@ -23,7 +23,9 @@ pub(super) fn now() -> Timestamp {
 }
 
 pub(super) fn id(n: u32) -> VersionId {
-    format!("{n:08}-0000-4000-8000-000000000000").parse().unwrap()
+    format!("{n:08}-0000-4000-8000-000000000000")
+        .parse()
+        .unwrap()
 }
 
 pub(super) fn name(text: &str) -> SecretName {

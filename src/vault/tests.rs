@@ -79,7 +79,13 @@ fn a_value_comes_back_after_unlocking_and_git_has_exactly_our_files() {
         "put\ninit: a new vault\n"
     );
     for file in files {
-        let mode = fixture.root().join(&file).metadata().unwrap().permissions().mode();
+        let mode = fixture
+            .root()
+            .join(&file)
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o600, "{file}");
         let bytes = fs::read(fixture.root().join(&file)).unwrap();
         assert!(!bytes.windows(7).any(|w| w == b"hunter2"), "{file}");
@@ -88,7 +94,10 @@ fn a_value_comes_back_after_unlocking_and_git_has_exactly_our_files() {
     let value = value_of(&vault, "prod/db", 1).unwrap();
     assert!(value.same_as(&text("hunter2")));
     assert!(vault.record(&name("none")).unwrap().is_none());
-    assert_eq!(Vault::find(&fixture.root().join("secrets/prod")), Some(fixture.root()));
+    assert_eq!(
+        Vault::find(&fixture.root().join("secrets/prod")),
+        Some(fixture.root())
+    );
     assert_eq!(Vault::find(fixture.dir.path()), None);
 }
 
@@ -113,7 +122,11 @@ fn locked_one_can_look_and_neither_read_nor_write() {
     assert!(!loaded.verified);
     assert!(loaded.blocked.is_empty());
     let loaded = fixture.unlocked().load().unwrap();
-    assert!(loaded.blocked["a"].contains("mac does not match"), "{:?}", loaded.blocked);
+    assert!(
+        loaded.blocked["a"].contains("mac does not match"),
+        "{:?}",
+        loaded.blocked
+    );
 }
 
 #[test]
@@ -126,7 +139,10 @@ fn a_second_clone_trusts_once_and_only_that() {
     let mut vault = Vault::open(&clone, &home).unwrap();
     assert!(!vault.config_is_verified());
     let stranger = Identity::generate();
-    assert!(matches!(vault.unlock(&stranger), Err(VaultError::NoIdentity { .. })));
+    assert!(matches!(
+        vault.unlock(&stranger),
+        Err(VaultError::NoIdentity { .. })
+    ));
     assert!(!vault.is_unlocked());
     let trust = vault.unlock(&fixture.member).unwrap();
     let fingerprint = fixture.vault.keys().unwrap().commitment().fingerprint();
@@ -141,13 +157,19 @@ fn a_second_clone_trusts_once_and_only_that() {
     for file in ["keys/default.age", "keys/default.toml", "strongroom.toml"] {
         fs::copy(other.root().join(file), clone.join(file)).unwrap();
     }
-    let error = Vault::open(&clone, &home).unwrap().unlock(&other.member).unwrap_err();
+    let error = Vault::open(&clone, &home)
+        .unwrap()
+        .unlock(&other.member)
+        .unwrap_err();
     assert!(matches!(error, VaultError::OtherKeyring { .. }), "{error}");
     assert!(error.is_integrity());
     let id = "00000000-0000-4000-8000-000000000000";
     edit(&clone.join("strongroom.toml"), ID, id);
     let error = Vault::open(&clone, &home).err().unwrap();
-    assert!(matches!(&error, VaultError::OtherVault { found, .. } if found == id), "{error}");
+    assert!(
+        matches!(&error, VaultError::OtherVault { found, .. } if found == id),
+        "{error}"
+    );
 }
 
 #[test]
@@ -155,19 +177,30 @@ fn edited_settings_and_member_lists_are_not_believed() {
     let fixture = Fixture::new(false);
     let root = fixture.root();
     let unlock = || fixture.reopen().unlock(&fixture.member).unwrap_err();
-    edit(&root.join("strongroom.toml"), "recovery_window = 30", "recovery_window = 7");
+    edit(
+        &root.join("strongroom.toml"),
+        "recovery_window = 30",
+        "recovery_window = 7",
+    );
     assert!(!fixture.reopen().config_is_verified());
     let error = unlock();
     let is_mac = |e: &VaultError, file: &str| matches!(e, VaultError::Mac { path, source: MacError::Mismatch } if path.ends_with(file));
     assert!(is_mac(&error, "strongroom.toml"), "{error}");
-    edit(&root.join("strongroom.toml"), "recovery_window = 7", "recovery_window = 30");
+    edit(
+        &root.join("strongroom.toml"),
+        "recovery_window = 7",
+        "recovery_window = 30",
+    );
 
     let list = root.join("keys/default.toml");
     let before = fs::read_to_string(&list).unwrap();
     edit(&list, "name = \"ann\"", "name = \"eve\"");
     assert!(is_mac(&unlock(), "keys/default.toml"));
     fs::write(&list, format!("<<<<<<< ours\n{before}")).unwrap();
-    assert!(matches!(unlock(), VaultError::ConflictMarkers { line: 1, .. }));
+    assert!(matches!(
+        unlock(),
+        VaultError::ConflictMarkers { line: 1, .. }
+    ));
     fs::write(&list, before.replacen("format = 1", "format = 2", 1)).unwrap();
     assert!(unlock().is_newer());
     fs::write(&list, before).unwrap();
@@ -180,27 +213,50 @@ fn edited_settings_and_member_lists_are_not_believed() {
     fs::write(&list, keyring.seal(keys)).unwrap();
     fixture.unlocked();
     fs::write(&list, old).unwrap();
-    assert!(matches!(unlock(), VaultError::OldEpoch { seen: 2, found: 1, .. }));
+    assert!(matches!(
+        unlock(),
+        VaultError::OldEpoch {
+            seen: 2,
+            found: 1,
+            ..
+        }
+    ));
 
     edit(&root.join("strongroom.toml"), "format = 1", "format = 9");
-    assert!(Vault::open(&root, &fixture.state_home()).err().unwrap().is_newer());
+    assert!(
+        Vault::open(&root, &fixture.state_home())
+            .err()
+            .unwrap()
+            .is_newer()
+    );
     fs::write(root.join("strongroom.toml"), "=======\n").unwrap();
     let error = Vault::open(&root, &fixture.state_home()).err().unwrap();
-    assert!(matches!(error, VaultError::ConflictMarkers { .. }), "{error}");
-    let error = Vault::open(fixture.dir.path(), &fixture.state_home()).err().unwrap();
+    assert!(
+        matches!(error, VaultError::ConflictMarkers { .. }),
+        "{error}"
+    );
+    let error = Vault::open(fixture.dir.path(), &fixture.state_home())
+        .err()
+        .unwrap();
     assert!(matches!(error, VaultError::NotAVault { .. }), "{error}");
 }
 
 #[test]
 fn metadata_that_is_not_sound_is_blocked_with_its_reason_and_never_overwritten() {
     let fixture = Fixture::new(false);
-    for secret in ["label", "marker", "link", "newer", "moved", "folder", "good"] {
+    for secret in [
+        "label", "marker", "link", "newer", "moved", "folder", "good",
+    ] {
         fixture.put(secret, 1, "x");
         fixture.put(secret, 2, "y");
     }
     let at = |file: &str| fixture.root().join("secrets").join(file);
     let two = format!("\"AWSCURRENT\" = \"{}\"", id(2));
-    edit(&at("label.toml"), &two, &two.replace("00000002", "00000001"));
+    edit(
+        &at("label.toml"),
+        &two,
+        &two.replace("00000002", "00000001"),
+    );
     edit(&at("marker.toml"), "[labels]\n", "<<<<<<< HEAD\n[labels]\n");
     fs::rename(at("link.toml"), fixture.dir.path().join("real")).unwrap();
     symlink(fixture.dir.path().join("real"), at("link.toml")).unwrap();
@@ -222,9 +278,15 @@ fn metadata_that_is_not_sound_is_blocked_with_its_reason_and_never_overwritten()
         reasons,
         [
             ("UPPER.toml", "there is no [mac] at the end"),
-            ("elsewhere", "the file names another secret than its path does"),
+            (
+                "elsewhere",
+                "the file names another secret than its path does"
+            ),
             ("folder", "it is not a regular file"),
-            ("label", "the mac does not match: the text was altered, or written without the keyring's key"),
+            (
+                "label",
+                "the mac does not match: the text was altered, or written without the keyring's key"
+            ),
             ("link", "it is a symbolic link"),
             ("marker", "line 5: the file has git's conflict markers"),
             ("newer", "format 2 needs a newer strongroom"),
@@ -240,19 +302,27 @@ fn metadata_that_is_not_sound_is_blocked_with_its_reason_and_never_overwritten()
         assert!(tx.commit("m", Durability::Each).is_err());
         assert_eq!(fs::read(at(&format!("{secret}.toml"))).unwrap(), before);
     }
-    assert!(matches!(vault.record(&name("link")), Err(VaultError::Disk(DiskError::Symlink { .. }))));
+    assert!(matches!(
+        vault.record(&name("link")),
+        Err(VaultError::Disk(DiskError::Symlink { .. }))
+    ));
     assert_eq!(loaded, vault.load().unwrap());
     // Nothing of theirs is garbage, but for the value of a file that was moved away.
     let orphans = vault.files().unwrap().orphans;
     assert_eq!(orphans.len(), 2);
-    assert!(orphans.iter().all(|p| p.starts_with("secrets/moved.")), "{orphans:?}");
+    assert!(
+        orphans.iter().all(|p| p.starts_with("secrets/moved.")),
+        "{orphans:?}"
+    );
 }
 
 #[test]
 fn a_value_file_that_is_not_right_says_how() {
     let fixture = Fixture::new(false);
     let at = |secret: &str| {
-        let found = age_files(&fixture).into_iter().find(|p| p.starts_with(&format!("./secrets/{secret}.")));
+        let found = age_files(&fixture)
+            .into_iter()
+            .find(|p| p.starts_with(&format!("./secrets/{secret}.")));
         fixture.root().join(found.unwrap())
     };
     for secret in ["cut", "gone", "a", "b", "forged"] {
@@ -264,20 +334,38 @@ fn a_value_file_that_is_not_right_says_how() {
     let cut = at("cut");
     let bytes = fs::read(&cut).unwrap();
     fs::write(&cut, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(matches!(error("cut"), VaultError::Value { path, source: OpenError::Damaged } if path.ends_with(cut.file_name().unwrap())));
+    assert!(
+        matches!(error("cut"), VaultError::Value { path, source: OpenError::Damaged } if path.ends_with(cut.file_name().unwrap()))
+    );
     fs::write(&cut, vec![0; value::MAX + 1]).unwrap();
-    assert!(matches!(error("cut"), VaultError::Value { source: OpenError::TooLarge, .. }));
+    assert!(matches!(
+        error("cut"),
+        VaultError::Value {
+            source: OpenError::TooLarge,
+            ..
+        }
+    ));
 
     fs::remove_file(at("gone")).unwrap();
     assert!(matches!(error("gone"), VaultError::ValueMissing { .. }));
 
     fs::copy(at("a"), at("b")).unwrap();
-    assert!(matches!(error("b"), VaultError::Value { source: OpenError::WrongPlace { .. }, .. }));
+    assert!(matches!(
+        error("b"),
+        VaultError::Value {
+            source: OpenError::WrongPlace { .. },
+            ..
+        }
+    ));
 
     // An outsider who knows the public key makes a file that opens.
     let keys = vault.keys().unwrap();
     let forged = name("forged");
-    let binding = Binding { vault: ID, name: &forged, version: &id(1) };
+    let binding = Binding {
+        vault: ID,
+        name: &forged,
+        version: &id(1),
+    };
     let file = seal_value(&text("evil"), &binding, None, &keys.recipient()).unwrap();
     let honest = fs::read(at("forged")).unwrap();
     fs::remove_file(at("forged")).unwrap();
@@ -289,14 +377,21 @@ fn a_value_file_that_is_not_right_says_how() {
         let path = layout::value_path(&forged, &id(1), ct8.parse().unwrap());
         let path = fixture.root().join("secrets").join(path);
         fs::write(&path, &honest).unwrap();
-        assert!(value_of(&vault, "forged", 1).unwrap().same_as(&text("forged")));
+        assert!(
+            value_of(&vault, "forged", 1)
+                .unwrap()
+                .same_as(&text("forged"))
+        );
         fs::remove_file(path).unwrap();
     }
     for found in ["cut", "gone", "b", "forged"] {
         assert!(error(found).is_integrity());
     }
     let record = vault.record(&name("a")).unwrap().unwrap();
-    assert!(matches!(vault.read(&record, &id(9)), Err(VaultError::NoValue { .. })));
+    assert!(matches!(
+        vault.read(&record, &id(9)),
+        Err(VaultError::NoValue { .. })
+    ));
 }
 
 #[test]
@@ -311,7 +406,13 @@ fn what_is_equal_is_not_written_and_not_committed() {
     tx.put(record);
     tx.set_config((*fixture.vault.config()).clone());
     let commit = tx.commit("again", Durability::Each).unwrap();
-    assert_eq!(commit, Commit { changed: 0, git: Committed::Nothing });
+    assert_eq!(
+        commit,
+        Commit {
+            changed: 0,
+            git: Committed::Nothing
+        }
+    );
     assert_eq!(path.metadata().unwrap().modified().unwrap(), before);
     assert_eq!(git(&fixture.root(), &["rev-parse", "HEAD"]), head);
 }
@@ -326,7 +427,8 @@ fn a_change_that_is_dropped_or_refused_leaves_no_trace() {
         // More than may wait in memory, so files are written early.
         let value = SecretValue::binary(vec![0; SecretValue::MAX]).unwrap();
         for m in 0..14 {
-            tx.add_value(&name("big"), &id(100 * n + m), &value, None).unwrap();
+            tx.add_value(&name("big"), &id(100 * n + m), &value, None)
+                .unwrap();
         }
     }
     assert!(listing(&fixture.root()).len() > before.len());
@@ -372,7 +474,10 @@ fn one_writer_at_a_time_and_the_second_is_told() {
     let fixture = Fixture::new(false);
     let second = fixture.unlocked();
     let tx = fixture.begin();
-    let error = second.begin_within("sync", now(), Duration::ZERO).err().unwrap();
+    let error = second
+        .begin_within("sync", now(), Duration::ZERO)
+        .err()
+        .unwrap();
     assert!(error.is_busy());
     assert!(error.to_string().contains("(test)"), "{error}");
     drop(tx);
@@ -396,7 +501,10 @@ fn settings_change_for_this_vault_and_the_next_to_open_it() {
     config.recovery_window = 99;
     let mut tx = fixture.begin();
     tx.set_config(config);
-    assert!(matches!(tx.commit("m", Durability::Each), Err(VaultError::Setting(_))));
+    assert!(matches!(
+        tx.commit("m", Durability::Each),
+        Err(VaultError::Setting(_))
+    ));
 }
 
 #[test]
@@ -409,9 +517,15 @@ fn a_removed_secret_takes_its_values_along() {
     tx.remove(&name("a"));
     assert!(tx.record(&name("a")).unwrap().is_none());
     tx.commit("mv", Durability::Each).unwrap();
-    let left: Vec<String> = listing(&fixture.root()).into_iter().filter(|p| p.starts_with("./secrets/")).collect();
+    let left: Vec<String> = listing(&fixture.root())
+        .into_iter()
+        .filter(|p| p.starts_with("./secrets/"))
+        .collect();
     assert_eq!(left.len(), 2);
-    assert!(left.iter().all(|p| p.starts_with("./secrets/a.b.")), "{left:?}");
+    assert!(
+        left.iter().all(|p| p.starts_with("./secrets/a.b.")),
+        "{left:?}"
+    );
     assert_eq!(git(&fixture.root(), &["status", "--porcelain"]), "");
 }
 
@@ -422,12 +536,17 @@ fn what_a_crash_leaves_is_listed_and_can_be_collected() {
         fixture.put(secret, 1, "x");
     }
     let vault = &fixture.vault;
-    let sound = FileReport { values: 3, ..FileReport::default() };
+    let sound = FileReport {
+        values: 3,
+        ..FileReport::default()
+    };
     assert_eq!(vault.files().unwrap(), sound);
 
     let root = fixture.root();
     let at = |secret: &str| {
-        let found = age_files(&fixture).into_iter().find(|p| p.starts_with(&format!("./secrets/{secret}.")));
+        let found = age_files(&fixture)
+            .into_iter()
+            .find(|p| p.starts_with(&format!("./secrets/{secret}.")));
         found.unwrap()[2..].to_owned()
     };
     // The value was written, then the power went: no metadata.
@@ -435,13 +554,25 @@ fn what_a_crash_leaves_is_listed_and_can_be_collected() {
     fs::remove_file(root.join("secrets/long/gone.toml")).unwrap();
     // Another clone's encryption of the same version.
     let first = at("a");
-    let (head, _) = first.rsplit_once(".age").unwrap().0.rsplit_once('.').unwrap();
-    let copies = [format!("{head}.00000000.age"), format!("{head}.ffffffff.age")];
+    let (head, _) = first
+        .rsplit_once(".age")
+        .unwrap()
+        .0
+        .rsplit_once('.')
+        .unwrap();
+    let copies = [
+        format!("{head}.00000000.age"),
+        format!("{head}.ffffffff.age"),
+    ];
     for copy in &copies {
         fs::copy(root.join(&first), root.join(copy)).unwrap();
     }
     fs::remove_file(root.join(at("b"))).unwrap();
-    for leftover in [".strongroom-1-1.tmp", "keys/.strongroom-1-2.tmp", "secrets/.strongroom-1-3.tmp"] {
+    for leftover in [
+        ".strongroom-1-1.tmp",
+        "keys/.strongroom-1-2.tmp",
+        "secrets/.strongroom-1-3.tmp",
+    ] {
         fs::write(root.join(leftover), "").unwrap();
     }
     fs::write(root.join("secrets/notes.txt"), "").unwrap();
@@ -462,13 +593,20 @@ fn what_a_crash_leaves_is_listed_and_can_be_collected() {
         }
     );
     let mut tx = fixture.begin();
-    for path in report.orphans.iter().chain(&report.duplicates).chain(&report.leftovers) {
+    for path in report
+        .orphans
+        .iter()
+        .chain(&report.duplicates)
+        .chain(&report.leftovers)
+    {
         tx.collect(path);
     }
     tx.commit("gc", Durability::Each).unwrap();
     assert!(!root.join(orphan).exists());
     let report = vault.files().unwrap();
-    assert!(report.orphans.is_empty() && report.duplicates.is_empty() && report.leftovers.is_empty());
+    assert!(
+        report.orphans.is_empty() && report.duplicates.is_empty() && report.leftovers.is_empty()
+    );
     assert!(value_of(vault, "a", 1).unwrap().same_as(&text("x")));
     // The values of a secret whose metadata is blocked are not garbage.
     edit(&root.join("secrets/a.toml"), "live", "tombstone");
@@ -558,7 +696,10 @@ fn a_vault_is_made_only_where_it_is_safe_and_new() {
         "*.png binary\n/strongroom.toml -text\n/keys/** -text\n/secrets/** -text\n"
     );
     assert_eq!(git(&repo, &["status", "--porcelain"]), "?? readme\n");
-    assert!(matches!(make(&inner), Err(VaultError::AlreadyAVault { .. })));
+    assert!(matches!(
+        make(&inner),
+        Err(VaultError::AlreadyAVault { .. })
+    ));
 }
 
 #[test]
@@ -582,7 +723,10 @@ fn a_read_only_vault_can_be_read_and_a_write_says_why_not() {
         output => {
             let output = output.unwrap();
             let said = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            assert!(
+                output.status.success() && said.contains("1 passed"),
+                "{said}"
+            );
         }
     }
 }
@@ -610,7 +754,10 @@ fn read_only_child() {
     let mut tx = vault.begin("put", now()).unwrap();
     put(&mut tx, "a", 2, "y");
     let error = tx.commit("m", Durability::Each).unwrap_err();
-    assert!(matches!(&error, VaultError::Disk(DiskError::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied), "{error:?}");
+    assert!(
+        matches!(&error, VaultError::Disk(DiskError::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("v/secrets/a."), "{error}");
     assert_eq!(listing(&secrets), before);
     assert!(value_of(&vault, "a", 1).unwrap().same_as(&text("x")));
@@ -635,12 +782,19 @@ fn two_clones_merge_as_git_merges_files() {
         let commit = tx.commit("pull", Durability::Each).unwrap();
         assert!(matches!(commit.git, Committed::Yes(_)));
     }
-    git(&fixture.root(), &["pull", "-q", "--no-rebase", "--no-edit", "../clone", "HEAD"]);
+    git(
+        &fixture.root(),
+        &["pull", "-q", "--no-rebase", "--no-edit", "../clone", "HEAD"],
+    );
     let loaded = fixture.vault.load().unwrap();
     assert!(loaded.verified && loaded.blocked.is_empty());
     assert_eq!(loaded.records.len(), 4);
     assert_eq!(fixture.vault.files().unwrap().duplicates.len(), 1);
-    assert!(value_of(&fixture.vault, "b", 7).unwrap().same_as(&text("same")));
+    assert!(
+        value_of(&fixture.vault, "b", 7)
+            .unwrap()
+            .same_as(&text("same"))
+    );
     // Both edit one secret: git leaves markers, and the secret is blocked.
     for (vault, version) in [(&fixture.vault, 8), (&other, 9)] {
         let mut tx = vault.begin("put", now()).unwrap();
@@ -648,13 +802,27 @@ fn two_clones_merge_as_git_merges_files() {
         tx.commit("put", Durability::Each).unwrap();
     }
     let pull = Command::new("git")
-        .args(["-c", "user.name=A", "-c", "user.email=a@b", "pull", "-q", "--no-rebase", "../clone", "HEAD"])
+        .args([
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@b",
+            "pull",
+            "-q",
+            "--no-rebase",
+            "../clone",
+            "HEAD",
+        ])
         .current_dir(fixture.root())
         .output()
         .unwrap();
     assert!(!pull.status.success());
     let loaded = fixture.vault.load().unwrap();
-    assert!(loaded.blocked["a"].contains("conflict markers"), "{:?}", loaded.blocked);
+    assert!(
+        loaded.blocked["a"].contains("conflict markers"),
+        "{:?}",
+        loaded.blocked
+    );
     assert_eq!(loaded.records.len(), 3);
     // In the middle of the merge changes are written, and left for the user to commit.
     let mut tx = fixture.begin();
@@ -672,7 +840,12 @@ fn measure_vault() {
         let start = Instant::now();
         let mut tx = fixture.begin();
         for n in 0..count {
-            put(&mut tx, &format!("team-{}/service/secret-{n}", n % 50), n, &"x".repeat(200));
+            put(
+                &mut tx,
+                &format!("team-{}/service/secret-{n}", n % 50),
+                n,
+                &"x".repeat(200),
+            );
         }
         println!("{count}: queued {:?}", start.elapsed());
         tx.checkpoint(Durability::Bulk).unwrap();
@@ -683,9 +856,15 @@ fn measure_vault() {
             let vault = fixture.unlocked();
             let start = Instant::now();
             let loaded = vault.load().unwrap();
-            println!("{count}: load {what} {:?} ({})", start.elapsed(), loaded.records.len());
+            println!(
+                "{count}: load {what} {:?} ({})",
+                start.elapsed(),
+                loaded.records.len()
+            );
         }
-        let cache = fs::metadata(fixture.vault.state_dir().join("index")).unwrap().len();
+        let cache = fs::metadata(fixture.vault.state_dir().join("index"))
+            .unwrap()
+            .len();
         println!("{count}: cache {cache} bytes");
         for _ in 0..3 {
             let start = Instant::now();
@@ -693,7 +872,10 @@ fn measure_vault() {
             println!("{count}: put {:?}", start.elapsed());
         }
         let vault = fixture.unlocked();
-        let record = vault.record(&name("team-7/service/secret-7")).unwrap().unwrap();
+        let record = vault
+            .record(&name("team-7/service/secret-7"))
+            .unwrap()
+            .unwrap();
         let start = Instant::now();
         vault.read(&record, &id(7)).unwrap();
         println!("{count}: read one {:?}", start.elapsed());

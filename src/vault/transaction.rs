@@ -212,11 +212,7 @@ impl Transaction<'_> {
 
     /// Writes everything, waits until it is on disk, and commits exactly the paths
     /// that changed. A git commit that cannot be made is reported, not an error.
-    pub fn commit(
-        mut self,
-        message: &str,
-        durability: Durability,
-    ) -> Result<Commit, VaultError> {
+    pub fn commit(mut self, message: &str, durability: Durability) -> Result<Commit, VaultError> {
         let changed = self.checkpoint(durability)?;
         let git = if !self.vault.config().git.commit {
             Committed::Off
@@ -238,7 +234,9 @@ impl Transaction<'_> {
             let path = layout::value_path(&plain.name, &plain.id, sealed.ct8());
             let path = format!("{SECRETS}/{path}");
             let bytes = sealed.as_bytes();
-            self.vault.root.write(&path, bytes, Existing::Keep, durable)?;
+            self.vault
+                .root
+                .write(&path, bytes, Existing::Keep, durable)?;
             self.loose.push((plain.name.clone(), path.clone()));
             self.touched.insert(path);
         }
@@ -378,7 +376,9 @@ fn seal_all(
         let other = scope.spawn(|| seal(first));
         let second = seal(second);
         // A panic there would be one here.
-        let first = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let first = other
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (first, second)
     });
     let mut all = first?;

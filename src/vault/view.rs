@@ -88,7 +88,11 @@ fn path(remote: &RemoteName) -> String {
 }
 
 /// Keeps a view.
-pub(super) fn save(state: &State, remote: &RemoteName, fetched: &Fetched) -> Result<(), StateError> {
+pub(super) fn save(
+    state: &State,
+    remote: &RemoteName,
+    fetched: &Fetched,
+) -> Result<(), StateError> {
     let view = &fetched.view;
     let file = File {
         format: 1,
@@ -112,7 +116,9 @@ pub(super) fn save(state: &State, remote: &RemoteName, fetched: &Fetched) -> Res
     // It can be fetched again, so it need not survive a power cut; it is never half
     // written, whatever happens.
     let later = Durable::Later;
-    state.root().write(&path, &bytes, Existing::Replace, later)?;
+    state
+        .root()
+        .write(&path, &bytes, Existing::Replace, later)?;
     Ok(())
 }
 
@@ -219,7 +225,9 @@ fn get(secret: Secret) -> Option<RemoteSecret> {
         ..SecretState::default()
     };
     for (id, version) in secret.versions {
-        state.versions.insert(id.parse().ok()?, get_version(version)?);
+        state
+            .versions
+            .insert(id.parse().ok()?, get_version(version)?);
     }
     for (label, id) in secret.labels {
         state.labels.insert(label.parse().ok()?, id.parse().ok()?);
