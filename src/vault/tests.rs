@@ -307,6 +307,7 @@ fn metadata_that_is_not_sound_is_blocked_with_its_reason_and_never_overwritten()
         Err(VaultError::Disk(DiskError::Symlink { .. }))
     ));
     assert_eq!(loaded, vault.load().unwrap());
+    assert_eq!(loaded, vault.glance().unwrap());
     // Nothing of theirs is garbage, but for the value of a file that was moved away.
     let orphans = vault.files().unwrap().orphans;
     assert_eq!(orphans.len(), 2);
@@ -621,6 +622,7 @@ fn the_index_never_shows_an_old_state() {
         let loaded = vault.load().unwrap();
         assert!(loaded.verified);
         assert_eq!(loaded.records.len(), 2);
+        assert_eq!(vault.glance().unwrap(), loaded);
         let record = &loaded.records[&name("a")];
         assert_eq!(record, &vault.record(&name("a")).unwrap().unwrap());
         assert_eq!(record.state.current(), Some(&id(n)), "{n}");
@@ -643,6 +645,65 @@ fn the_index_never_shows_an_old_state() {
     fs::remove_file(fixture.root().join("secrets/b.toml")).unwrap();
     assert_eq!(fixture.vault.load().unwrap().records.len(), 1);
     assert_eq!(fixture.reopen().load().unwrap().records.len(), 1);
+}
+
+#[test]
+fn a_glance_sees_what_a_load_sees_whatever_was_replaced() {
+    let fixture = Fixture::new(true);
+    let vault = &fixture.vault;
+    assert_eq!(vault.glance().unwrap().records.len(), 0);
+    let check = |what: &str, count: usize| {
+        let seen = vault.glance().unwrap();
+        assert_eq!(seen, vault.load().unwrap(), "{what}");
+        assert_eq!(seen, vault.glance().unwrap(), "{what}");
+        assert_eq!(seen.records.len() + seen.blocked.len(), count, "{what}");
+    };
+    for n in 0..12_usize {
+        let secret = format!("{}/x/{n}", ["a", "b", "c"][n % 3]);
+        fixture.put(&secret, 1, "x");
+        assert_eq!(vault.glance().unwrap().records.len(), n + 1);
+        check(&secret, n + 1);
+    }
+    fixture.put("b/x/1", 2, "y");
+    let current = vault.glance().unwrap().records[&name("b/x/1")]
+        .state
+        .current()
+        .cloned();
+    assert_eq!(current, Some(id(2)));
+    let branch = git(&fixture.root(), &["symbolic-ref", "--short", "HEAD"]);
+    git(&fixture.root(), &["checkout", "-q", "HEAD~1"]);
+    let current = vault.glance().unwrap().records[&name("b/x/1")]
+        .state
+        .current()
+        .cloned();
+    assert_eq!(current, Some(id(1)));
+    git(&fixture.root(), &["checkout", "-q", "HEAD~6"]);
+    check("checkout", 6);
+    git(&fixture.root(), &["checkout", "-q", branch.trim_end()]);
+    check("checkout back", 12);
+    fs::remove_dir_all(fixture.root().join("secrets/a")).unwrap();
+    check("folder removed", 8);
+    fs::rename(
+        fixture.root().join("secrets/b"),
+        fixture.root().join("secrets/moved"),
+    )
+    .unwrap();
+    check("folder renamed", 8);
+    assert_eq!(vault.glance().unwrap().blocked.len(), 4);
+    fs::rename(
+        fixture.root().join("secrets/moved"),
+        fixture.root().join("secrets/b"),
+    )
+    .unwrap();
+    check("folder back", 8);
+    // In place: a load shows it, and so does the glance after it.
+    edit(
+        &fixture.root().join("secrets/c/x/2.toml"),
+        "live",
+        "tombstone",
+    );
+    assert_eq!(vault.load().unwrap().blocked.len(), 1);
+    assert_eq!(vault.glance().unwrap().blocked.len(), 1);
 }
 
 #[test]
@@ -862,6 +923,16 @@ fn measure_vault() {
                 loaded.records.len()
             );
         }
+        for what in ["warm", "warm"] {
+            let vault = fixture.unlocked();
+            let start = Instant::now();
+            let loaded = vault.glance().unwrap();
+            println!(
+                "{count}: glance {what} {:?} ({})",
+                start.elapsed(),
+                loaded.records.len()
+            );
+        }
         let cache = fs::metadata(fixture.vault.state_dir().join("index"))
             .unwrap()
             .len();
@@ -870,6 +941,13 @@ fn measure_vault() {
             let start = Instant::now();
             fixture.put("team-1/new", 1, "value");
             println!("{count}: put {:?}", start.elapsed());
+            let start = Instant::now();
+            let loaded = fixture.vault.glance().unwrap();
+            println!(
+                "{count}: glance after put {:?} ({})",
+                start.elapsed(),
+                loaded.records.len()
+            );
         }
         let vault = fixture.unlocked();
         let record = vault
