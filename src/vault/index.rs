@@ -315,11 +315,9 @@ impl Vault {
                 (FileType::RegularFile, Some(mark)) if is_metadata => {
                     scan.files.insert(path, mark);
                 }
-                (FileType::Directory, _) if !is_metadata => {
-                    if !known.contains(&path) {
-                        self.scan_dir(&path, known, scan)?;
-                    }
-                }
+                // Listed by itself, if it has changed.
+                (FileType::Directory, _) if known.contains(&path) => {}
+                (FileType::Directory, _) if !is_metadata => self.scan_dir(&path, known, scan)?,
                 (FileType::Symlink, _) => {
                     scan.strange
                         .push((path, "it is a symbolic link".to_owned()));
