@@ -179,6 +179,10 @@ impl MemoryStore {
 
     /// Somebody in the account creates a secret or puts a value; without labels it
     /// is a plain put, which moves AWSCURRENT.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "whoever puts a value has no more use for it"
+    )]
     pub fn as_console_put(
         &self,
         name: &SecretName,

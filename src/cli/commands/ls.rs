@@ -30,7 +30,7 @@ pub struct Ls {
 impl Ls {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         let vault = ctx.open()?;
-        let loaded = vault.load()?;
+        let loaded = vault.glance()?;
         let prefix = self.prefix.as_deref().unwrap_or("");
         let records: Vec<&Record> = loaded
             .records

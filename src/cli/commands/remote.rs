@@ -22,7 +22,7 @@ pub enum Remote {
     /// Forget a remote; no secret changes, here or there
     Rm(Rm),
     /// Connect, and say whose account it is and what it lists
-    Test(Test),
+    Test(Check),
 }
 
 impl Remote {
@@ -262,12 +262,12 @@ impl Rm {
 
 /// Connect, and say whose account it is and what it lists
 #[derive(Debug, Args)]
-pub struct Test {
+pub struct Check {
     /// The remote's name
     name: RemoteName,
 }
 
-impl Test {
+impl Check {
     fn run(self, ctx: &Context) -> CommandResult {
         let vault = ctx.open()?;
         let names = ctx.remotes(&vault, &[self.name])?;

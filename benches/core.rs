@@ -1,0 +1,178 @@
+//! The vault and the plan by themselves: `cargo bench --bench core`. The book's
+//! figures page says what was seen, on which machine, beside which floor.
+#![expect(
+    clippy::expect_used,
+    reason = "a measurement stops at the first surprise"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use common::{NOW, id, name, value};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use strongroom::model::{
+    Attributes, Author, Base, Change, Content, LocalView, Origin, Pair, Record, RemoteBase,
+    RemoteFacts, RemoteName, RemoteSecret, RemoteView, SecretBase, Sight, StagingLabel,
+    VersionMeta,
+};
+use strongroom::plan::{Policy, plan};
+use strongroom::vault::{Durability, Vault};
+
+const MANY: usize = 10_000;
+
+fn vault(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (vault, member) = common::vault(dir.path(), MANY);
+    let (root, state) = (vault.root().to_owned(), dir.path().join("state"));
+
+    c.bench_function("get: open, unlock, decrypt one of 10k", |b| {
+        b.iter(|| {
+            let mut vault = Vault::open(&root, &state).expect("opens");
+            vault.unlock(&member).expect("unlocks");
+            let record = vault.record(&name(7)).expect("reads").expect("is there");
+            black_box(vault.read(&record, &id(7, 1)).expect("decrypts"))
+        });
+    });
+    let record = vault.record(&name(7)).expect("reads").expect("is there");
+    c.bench_function("get: decrypt one, open vault", |b| {
+        b.iter(|| black_box(vault.read(&record, &id(7, 1)).expect("decrypts")));
+    });
+
+    let mut group = c.benchmark_group("10k");
+    group.sample_size(10);
+    let mut v = 2;
+    group.bench_function("put: every fsync and a git commit", |b| {
+        b.iter(|| {
+            v += 1;
+            let name = name(7);
+            let mut tx = vault.begin("bench", NOW).expect("the lock");
+            let mut record = tx.record(&name).expect("reads").expect("is there");
+            let value = value(v);
+            let digest = tx
+                .add_value(&name, &id(7, v), &value, Some(NOW))
+                .expect("sealed");
+            let add = Change::AddVersion {
+                id: id(7, v),
+                meta: VersionMeta {
+                    created: Some(NOW),
+                    content: Content::Value {
+                        kind: value.kind(),
+                        digest,
+                    },
+                    parent: None,
+                    origin: Origin::Local,
+                },
+                labels: vec![StagingLabel::current()],
+            };
+            record.apply(&add, Author::Here).expect("a free id");
+            tx.put(record);
+            tx.commit("bench", Durability::Each).expect("written")
+        });
+    });
+    group.bench_function("list: open and glance, warm cache", |b| {
+        vault.load().expect("warms the cache");
+        b.iter(|| {
+            let vault = Vault::open(&root, &state).expect("opens");
+            black_box(vault.glance().expect("reads").records.len())
+        });
+    });
+    group.bench_function("list: open and load, warm cache", |b| {
+        b.iter(|| {
+            let vault = Vault::open(&root, &state).expect("opens");
+            black_box(vault.load().expect("reads").records.len())
+        });
+    });
+    group.bench_function("decrypt every value, two threads", |b| {
+        let loaded = vault.load().expect("reads");
+        let records: Vec<&Record> = loaded.records.values().collect();
+        b.iter(|| {
+            std::thread::scope(|scope| {
+                for half in records.chunks(records.len().div_ceil(2)) {
+                    let vault = &vault;
+                    scope.spawn(move || {
+                        for record in half {
+                            let id = record.state.current().expect("has a value");
+                            black_box(vault.read(record, id).expect("decrypts"));
+                        }
+                    });
+                }
+            });
+        });
+    });
+    group.finish();
+}
+
+/// Ten thousand secrets in step, a hundred of them edited here.
+fn plans(c: &mut Criterion) {
+    let remote: RemoteName = "prod".parse().expect("a name");
+    let mut local = LocalView::default();
+    let mut base = Base::new();
+    let mut view = RemoteView::default();
+    for n in 0..MANY {
+        let mut record = Record::new(name(n));
+        let meta = |v: usize| VersionMeta {
+            created: Some(NOW),
+            content: Content::Value {
+                kind: strongroom::model::Kind::String,
+                digest: strongroom::model::Digest([0; 32]),
+            },
+            parent: (v > 1).then(|| id(n, v - 1)),
+            origin: Origin::Local,
+        };
+        let create = Change::Create {
+            attributes: Attributes::default(),
+            version: Some((id(n, 1), meta(1))),
+        };
+        record.apply(&create, Author::Here).expect("a free name");
+        let arn = format!(
+            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:{}-AbCdEf",
+            name(n)
+        );
+        let seen = RemoteSecret {
+            state: record.state.clone(),
+            facts: RemoteFacts {
+                arn: arn.clone(),
+                changed: Some(NOW),
+                ..RemoteFacts::default()
+            },
+        };
+        let pair = Pair {
+            arn,
+            changed: Some(NOW),
+            local: record.state.face(),
+            remote: seen.state.face(),
+        };
+        let of = RemoteBase {
+            pair: Some(pair),
+            ..RemoteBase::default()
+        };
+        record.base = SecretBase::from([(remote.clone(), of)]);
+        if n % 100 == 0 {
+            let add = Change::AddVersion {
+                id: id(n, 2),
+                meta: meta(2),
+                labels: vec![StagingLabel::current()],
+            };
+            record.apply(&add, Author::Here).expect("a free id");
+        }
+        base.insert(name(n), record.base);
+        local.secrets.0.insert(name(n), record.state);
+        view.secrets.insert(name(n), Sight::Seen(seen));
+    }
+    view.listed = MANY;
+    let views = BTreeMap::from([(remote, view)]);
+    let policy = Policy::default();
+    assert_eq!(plan(&base, &local, &views, &policy).secrets.len(), 100);
+    c.bench_function("plan: 10k secrets, 100 changes", |b| {
+        b.iter_batched(
+            || (),
+            |()| black_box(plan(&base, &local, &views, &policy)),
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+criterion_group!(benches, vault, plans);
+criterion_main!(benches);
