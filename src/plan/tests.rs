@@ -559,7 +559,7 @@ fn label_table() {
         ),
         (
             "P2 the pair differs and stays quiet",
-            "CUR=3 PREV=2",
+            "CUR=3 PREV=2 v1",
             There("CUR=3 PREV=2", "CUR=3 PREV=1", "", "CUR=3 PREV=1"),
             "",
         ),
@@ -573,7 +573,7 @@ fn label_table() {
             "P5 moved by hand here: never pushed",
             "CUR=3 PREV=1 v2",
             There("CUR=3 PREV=2", "CUR=3 PREV=2", "", "CUR=3 PREV=2"),
-            "",
+            "=",
         ),
         // AWSPENDING
         (
@@ -586,7 +586,7 @@ fn label_table() {
             "PEND added here: refused",
             "CUR=1 PEND=2",
             There(v1, v1, "", v1),
-            "",
+            "=",
         ),
         (
             "PEND on both, different: the remote wins",
@@ -650,7 +650,7 @@ fn label_table() {
         ),
         (
             "X added x added",
-            "CUR=1 X=1 v2",
+            "CUR=1 X=1",
             There(v1, v1, "X<none", "CUR=1 X=2"),
             "v: copy version 2; CONFLICT a label X edit/edit",
         ),
@@ -674,7 +674,7 @@ fn label_table() {
         ),
         (
             "X removed x moved",
-            "CUR=1 v2",
+            "CUR=1",
             There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=2"),
             "v: copy version 2; CONFLICT a label X edit/edit",
         ),
@@ -712,9 +712,9 @@ fn label_table() {
         ),
         (
             "K3 in the middle of a rotation",
-            "CUR=2 PREV=1",
+            "CUR=2 PREV=1 PEND=9",
             There("CUR=1 PEND=9", "CUR=1 PEND=9", "CUR<1", "CUR=1 PEND=9"),
-            "v: copy version 9; (a: not pushed: it is rotated there; rotation owns its values)",
+            "(a: not pushed: it is rotated there; rotation owns its values)",
         ),
         (
             "K3 rotated there: its new value is pulled",
