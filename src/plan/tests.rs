@@ -47,7 +47,7 @@ pub(super) fn state(text: &str, local: bool) -> Option<SecretState> {
         return None;
     }
     let mut s = SecretState::default();
-    let mut add = |s: &mut SecretState, n: usize| {
+    let add = |s: &mut SecretState, n: usize| {
         s.versions.entry(id(n)).or_insert_with(|| meta(n, local));
     };
     for word in text.split_whitespace() {
