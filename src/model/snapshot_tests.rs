@@ -641,14 +641,14 @@ fn a_tombstone_keeps_versions_and_labels_and_takes_no_edit() {
 
 #[test]
 fn a_name_lives_again_over_a_tombstone_with_its_history() {
-    let mut side = side("CUR=2 PREV=1 X=1");
+    let mut side = side("CUR=2 PREV=1 X=1 sr/lost/a=1");
     assert_eq!(apply(&mut side, &Change::Tombstone), Ok(()));
     assert_eq!(
         apply(&mut side, &create(Some(2))),
         Err(Invalid::VersionExists(id(2)))
     );
     assert_eq!(apply(&mut side, &create(Some(3))), Ok(()));
-    assert_eq!(show(&side), "CUR=3 v1 v2");
+    assert_eq!(show(&side), "CUR=3 sr/lost/a=1 v2");
     assert!(side.get(&name()).unwrap().lifecycle.is_live());
 }
 

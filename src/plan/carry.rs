@@ -23,9 +23,21 @@ impl<'a> Draft<'a> {
             return;
         };
         let state = &seen.state;
-        let fresh = seat.pair.is_none_or(|pair| {
-            pair.changed != seen.facts.changed || pair.remote.labels != state.face().labels
-        });
+        // A placeholder may have got its value if anything was written, or its own
+        // labels moved, since it was last looked at.
+        let fresh = |id: &VersionId| {
+            seat.pair.is_none_or(|pair| {
+                let then = |label| pair.remote.labels.get(label) == Some(id);
+                let now = |label| state.labels.get(label) == Some(id);
+                pair.changed != seen.facts.changed
+                    || pair
+                        .remote
+                        .labels
+                        .keys()
+                        .chain(state.labels.keys())
+                        .any(|label| then(label) != now(label))
+            })
+        };
         let mut ids: Vec<&VersionId> = Vec::new();
         for (label, id) in order(&state.labels) {
             if !label.is_holding() && !ids.contains(&id) {
@@ -36,7 +48,7 @@ impl<'a> Draft<'a> {
             let known = self.record.state.versions.get(id).map(|v| v.content);
             let wanted = match known {
                 None => true,
-                Some(Content::Placeholder) => fresh,
+                Some(Content::Placeholder) => fresh(id),
                 Some(Content::Value { .. } | Content::Unread) => false,
             };
             if !wanted {
@@ -105,6 +117,8 @@ impl<'a> Draft<'a> {
         labels: &[(StagingLabel, LabelMerge<'a>)],
     ) {
         let Some(first) = merging.iter().find(|s| s.may_pull) else {
+            // Nothing is pulled, but what a push takes a label off is kept (K1).
+            self.gather_all(merging, labels);
             return;
         };
         let mut attributes = Attributes::default();
@@ -122,6 +136,17 @@ impl<'a> Draft<'a> {
                 );
             }
             Some(Lifecycle::Live) => {}
+            // Another secret of this name: the old one stays as history, but its labels
+            // do not come back to life, nor would they if this stops half-way.
+            Some(_) if self.anew => {
+                self.here(
+                    first.remote,
+                    Change::Create {
+                        attributes: attributes.clone(),
+                        version: None,
+                    },
+                );
+            }
             Some(_) => {
                 self.here(first.remote, Change::Restore);
                 for seat in merging {
@@ -141,11 +166,7 @@ impl<'a> Draft<'a> {
                 },
             );
         }
-        for seat in merging {
-            if seat.may_pull || seat.held.is_none() {
-                self.gather(seat);
-            }
-        }
+        self.gather_all(merging, labels);
         for (label, merge) in labels {
             if let LabelMerge::Take {
                 to,
@@ -158,6 +179,18 @@ impl<'a> Draft<'a> {
         }
         self.follow_pending(merging);
         self.follow_previous(merging, labels);
+    }
+
+    /// Copies what is news, and what a push is about to take a label off.
+    fn gather_all(&mut self, merging: &[&Seat<'a>], labels: &[(StagingLabel, LabelMerge<'a>)]) {
+        for seat in merging {
+            let pushes = labels.iter().any(|(_, merge)| {
+                matches!(merge, LabelMerge::Take { push, .. } if push.contains(&seat.remote))
+            });
+            if seat.may_pull || pushes {
+                self.gather(seat);
+            }
+        }
     }
 
     /// AWSPENDING belongs to the remote's rotation: the vault mirrors it.
@@ -260,11 +293,22 @@ impl<'a> Draft<'a> {
     }
 
     /// Puts the versions that a remote lacks, oldest first, under the holding label.
+    /// Where nothing has a value yet the first one is AWSCURRENT at once, so there the
+    /// one that shall be comes first and no other is ever live.
     /// False if one of them has no value to put.
     fn put_there(&mut self, seat: &Seat<'a>, wanted: &[VersionId]) -> bool {
-        let history: Vec<VersionId> = self.record.state.history().into_iter().cloned().collect();
+        let mut history: Vec<VersionId> =
+            self.record.state.history().into_iter().cloned().collect();
+        let name = self.name;
+        if self
+            .side(seat)
+            .get(name)
+            .is_some_and(|s| s.current().is_none())
+        {
+            let current = self.record.state.current().cloned();
+            history.sort_by_key(|id| Some(id) != current.as_ref());
+        }
         for id in history.iter().filter(|id| wanted.contains(id)) {
-            let name = self.name;
             let there = self.side(seat).get(name);
             if there.is_some_and(|s| s.versions.contains_key(id)) {
                 continue;
@@ -322,10 +366,17 @@ impl<'a> Draft<'a> {
                 .is_some_and(|v| v.content != Content::Placeholder)
         };
         let current = state.current().filter(has_value);
+        // Only what was current in the vault before this plan: if it stops half-way, the
+        // next one knows that version for an older one of its own.
+        let ours = |id: &&VersionId| {
+            self.local.is_some_and(|s| {
+                s.current() == Some(*id) || s.labels.get(&StagingLabel::previous()) == Some(*id)
+            })
+        };
         let previous = state
             .labels
             .get(&StagingLabel::previous())
-            .filter(has_value);
+            .filter(|id| has_value(id) && ours(id));
         let first = match current {
             Some(current) => previous.or(Some(current)),
             None => None,

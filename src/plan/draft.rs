@@ -18,6 +18,9 @@ pub(super) struct Draft<'a> {
     pub(super) remotes: BTreeMap<&'a RemoteName, Snapshot>,
     pub(super) plan: SecretPlan,
     pub(super) refetched: bool,
+    /// A tombstone makes room for another secret of its name: what it was labelled
+    /// and described with has no say.
+    pub(super) anew: bool,
     pub(super) broken: Option<String>,
 }
 
@@ -39,6 +42,7 @@ impl<'a> Draft<'a> {
             remotes: BTreeMap::new(),
             plan: SecretPlan::default(),
             refetched: false,
+            anew: false,
             broken: None,
         }
     }

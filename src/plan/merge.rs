@@ -29,17 +29,12 @@ impl<'a> Draft<'a> {
         if merging.is_empty() && creating.is_empty() {
             return;
         }
-        // A deleted secret that makes room for another incarnation has no say.
-        let revived = |same: bool| {
-            merging
-                .iter()
-                .any(|s| s.verdict == Verdict::Revive && s.pair.is_some() == same)
-        };
-        let alive = !revived(false)
-            && (self
-                .local
-                .is_some_and(|s| s.lifecycle != Lifecycle::Tombstone)
-                || revived(true));
+        let tombstone = self
+            .local
+            .is_some_and(|s| s.lifecycle == Lifecycle::Tombstone);
+        let alive = self.local.is_some() && !tombstone
+            || merging.iter().any(|s| s.verdict == Verdict::Revive);
+        self.anew = tombstone && merging.iter().all(|s| s.verdict == Verdict::PullCreate);
 
         let texts = self.merge_texts(&merging, alive);
         let labels = self.merge_labels(&merging, alive);
@@ -66,7 +61,10 @@ impl<'a> Draft<'a> {
 
     fn merge_texts(&mut self, merging: &[&Seat<'a>], alive: bool) -> BTreeMap<Place, Text> {
         let empty = Attributes::default();
-        let ours = self.local.map_or(&empty, |s| &s.attributes);
+        let ours = match self.local {
+            Some(state) if !self.anew => &state.attributes,
+            _ => &empty,
+        };
         let mut sources = vec![ours];
         for seat in merging {
             sources.extend(seat.seen.map(|s| &s.state.attributes));
@@ -123,7 +121,12 @@ impl<'a> Draft<'a> {
             Some(state) => state,
             None => &NO_STATE,
         };
-        let mut universe: BTreeSet<&StagingLabel> = ours.labels.keys().collect();
+        let labels = if self.anew {
+            &NO_STATE.labels
+        } else {
+            &ours.labels
+        };
+        let mut universe: BTreeSet<&StagingLabel> = labels.keys().collect();
         for seat in merging {
             universe.extend(seat.labels().into_iter().flat_map(BTreeMap::keys));
             universe.extend(seat.pair.into_iter().flat_map(|p| p.remote.labels.keys()));
@@ -152,7 +155,7 @@ impl<'a> Draft<'a> {
                     may_pull: seat.may_pull,
                 })
                 .collect();
-            match merge_label(label, ours, ours.labels.get(label), alive, &sides) {
+            match merge_label(label, ours, labels.get(label), alive, &sides) {
                 LabelMerge::Conflict { with, class } => {
                     if let Some(seat) = merging.iter().find(|s| s.remote == with) {
                         self.conflict(seat, Field::Label(label.clone()), class);

@@ -63,6 +63,11 @@ impl<'a> Draft<'a> {
             },
             SecretState::face,
         );
+        if matches!(seat.verdict, Verdict::Agree(_)) && local.lifecycle.is_live() {
+            // Deleted on both sides, and another remote brought it back to life: to
+            // this one it is new.
+            local.lifecycle = Lifecycle::Tombstone;
+        }
         if remote.lifecycle == Lifecycle::Tombstone || local.lifecycle == Lifecycle::Tombstone {
             // What a gone secret looked like is no base for anything.
             let (l, r) = (local.lifecycle, remote.lifecycle);
@@ -76,7 +81,8 @@ impl<'a> Draft<'a> {
             };
         }
         let old_intents = self.record.base.get(seat.remote).map(|b| &b.intents);
-        let intents = keep_differences(&mut local, &mut remote, old, old_intents);
+        // Not `old`: what another incarnation was agreed on says nothing of this one.
+        let intents = keep_differences(&mut local, &mut remote, seat.pair, old_intents);
         let wrote = self
             .plan
             .actions

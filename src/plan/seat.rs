@@ -75,7 +75,6 @@ impl<'a> Seat<'a> {
             Verdict::Meet | Verdict::PullCreate | Verdict::PushCreate | Verdict::TakeRecreated => {
                 None
             }
-            Verdict::Revive if seen.zip(pair).is_some_and(|(s, p)| s.facts.arn != p.arn) => None,
             _ => pair,
         };
         let facts = seen.map(|s| &s.facts);

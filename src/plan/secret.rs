@@ -8,8 +8,8 @@ use super::seat::Seat;
 use super::verdict::Verdict;
 use super::{NoteKind, RemotePolicy, SecretPlan};
 use crate::model::{
-    Change, Class, Field, Lifecycle, RemoteName, SecretBase, SecretName, SecretState, Sight,
-    Snapshot,
+    Change, Class, Field, Lifecycle, RemoteBase, RemoteName, SecretBase, SecretName, SecretState,
+    Sight, Snapshot,
 };
 
 pub(super) fn reconcile(
@@ -57,13 +57,24 @@ impl<'a> Draft<'a> {
             self.gather_only(seats);
             return;
         }
-        if let Some(seat) = seats.iter().find(|s| s.verdict == Verdict::TakeRecreated) {
-            self.take_recreated(seat, all);
-            // What the others make of it is for the next plan.
-            for seat in seats.iter_mut() {
-                if seat.verdict != Verdict::TakeRecreated {
-                    seat.verdict = Verdict::Nothing;
+        let taken = seats
+            .iter()
+            .position(|s| s.verdict == Verdict::TakeRecreated);
+        if let Some(taken) = taken {
+            self.take_recreated(&seats[taken], all);
+            let done = !self.plan.actions.is_empty();
+            // What the others make of it is for the next plan. One that was created
+            // anew as well is met there for the first time: what was agreed with it
+            // was about the secret put aside.
+            for (n, seat) in seats.iter_mut().enumerate() {
+                if n == taken {
+                    continue;
                 }
+                if done && seat.verdict == Verdict::TakeRecreated {
+                    let forget = RemoteBase::default();
+                    self.plan.settled.insert(seat.remote.clone(), forget);
+                }
+                seat.verdict = Verdict::Nothing;
             }
             return;
         }
@@ -89,7 +100,13 @@ impl<'a> Draft<'a> {
             }
         }
         // A secret that lives again somewhere is deleted nowhere.
-        if seats.iter().any(|s| s.verdict == Verdict::Revive) {
+        let lives = |v: Verdict| {
+            matches!(
+                v,
+                Verdict::Revive | Verdict::PullCreate | Verdict::RestoreLocal
+            )
+        };
+        if seats.iter().any(|s| lives(s.verdict)) {
             for seat in seats.iter_mut() {
                 if matches!(seat.verdict, Verdict::DeleteRemote(_)) {
                     seat.verdict = Verdict::Nothing;

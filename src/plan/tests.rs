@@ -224,7 +224,7 @@ fn existence_table() {
             "UxN after a tombstone, new incarnation",
             "tomb CUR=1",
             There("tomb", "tomb", "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; =",
+            "v: create; v: copy version 2; v: put CUR on 2; =",
         ),
         (
             "UxN same ARN as the tombstone: list lag",
@@ -371,7 +371,7 @@ fn existence_table() {
             "DxX",
             "tomb CUR=1",
             There(v1, v1, "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 2; v: put CUR on 2; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
         ),
         (
             "SxU",
@@ -402,7 +402,37 @@ fn existence_table() {
             "SxX",
             "sched CUR=1",
             There(v1, v1, "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 2; v: put CUR on 2; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
+        ),
+        (
+            "UxX, the new one scheduled: ours is gone all the same",
+            v1,
+            There(v1, v1, "", "arn2 sched CUR=2"),
+            "v: mark as deleted (all versions are kept); =",
+        ),
+        (
+            "CxX, the new one scheduled",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "arn2 sched CUR=3"),
+            "CONFLICT a lifecycle name/scheduled",
+        ),
+        (
+            "RxU, a tombstone here whose secret is still scheduled there",
+            v1,
+            There("tomb", "sched CUR=1", "", "sched CUR=1"),
+            "a: restore",
+        ),
+        (
+            "RxR, after a tombstone here",
+            v1,
+            There("tomb", "sched CUR=1", "", "CUR=1"),
+            "=",
+        ),
+        (
+            "RxD, after a tombstone here",
+            v1,
+            There("tomb", "sched CUR=1", "", "-"),
+            "a: create with version 1; =",
         ),
         (
             "RxU",
