@@ -11,6 +11,8 @@ mod escape;
 mod label;
 mod name;
 mod record;
+#[cfg(test)]
+mod record_tests;
 mod remote;
 mod scope;
 mod secret;

@@ -35,9 +35,17 @@ impl Snapshot {
                             };
                         }
                         Lifecycle::Scheduled { .. } => return Err(Invalid::Scheduled),
-                        // A name can live again. The old versions stay as history.
+                        // A name can live again. The old versions stay as history, and
+                        // what was lost in a conflict stays findable.
                         Lifecycle::Tombstone => SecretState {
                             versions: there.get().versions.clone(),
+                            labels: there
+                                .get()
+                                .labels
+                                .iter()
+                                .filter(|(label, _)| label.is_local())
+                                .map(|(label, id)| (label.clone(), id.clone()))
+                                .collect(),
                             ..SecretState::default()
                         },
                     },

@@ -53,8 +53,12 @@ pub(super) fn merge_text<'a>(
     let mut from: Option<&TextSide<'a>> = None;
     for side in sides.iter().filter(news) {
         // Somebody here edited it too, or it differs at a first meeting. An edit
-        // that only another remote has not seen yet is no rival of this one's.
-        if edited(&side) {
+        // that only another remote has not seen yet is no rival of this one's; nor
+        // is it once that other remote has the news too, as after a run cut off.
+        let passed_on = sides
+            .iter()
+            .any(|s| news(&s) && s.base.is_some() && !edited(&s) && s.there == side.there);
+        if edited(&side) && !passed_on {
             let class = match side.base {
                 Some(_) => Class::Edit,
                 None => Class::CreateCreate,
@@ -81,14 +85,14 @@ pub(super) fn merge_text<'a>(
     for side in sides.iter().filter(|s| s.there != text) {
         // Its change is not pulled, but it must not be overwritten unseen either.
         let decided = side.seen == Some(side.there);
-        if !side.may_pull
-            && !decided
-            && edited(&side)
-            && side.base.is_some_and(|(_, b)| b != side.there)
-        {
+        let unseen = match side.base {
+            Some((_, there)) => (there != side.there).then_some(Class::Edit),
+            None => side.there.is_some().then_some(Class::CreateCreate),
+        };
+        if let (false, false, true, Some(class)) = (side.may_pull, decided, edited(&side), unseen) {
             return TextMerge::Conflict {
                 with: side.remote,
-                class: Class::Edit,
+                class,
             };
         }
         let wanted = match side.base {

@@ -1,6 +1,8 @@
 //! Staging labels: the three-way merge of one label, over all remotes at once
 //! (sync.md section 1.6).
 
+use std::collections::BTreeSet;
+
 use crate::model::{Class, RemoteName, SecretState, StagingLabel, VersionId};
 
 /// One remote's view of a label.
@@ -59,32 +61,46 @@ pub(super) fn merge_label<'a>(
     // A move made here. Without a recorded origin a label is a mirror, not an edit,
     // whatever the base says (sync.md section 1.2).
     let moved = |side: &LabelSide<'a>| match side.base {
-        Some(_) => side.intent.is_some(),
+        // AWSCURRENT can move, but not vanish: that it is nowhere is no edit.
+        Some(_) => side.intent.is_some() && !(label.is_current() && here.is_none()),
         None => alive && here.is_some(),
     };
 
-    // What the remotes say, AWSCURRENT's ancestors dropped.
+    // What the remotes say, AWSCURRENT's ancestors dropped, but none that a remote went
+    // back to on purpose. Every pair is compared, so that the answer does not depend
+    // on the order of remotes.
+    let beats = |a: &LabelSide<'a>, b: &LabelSide<'a>| {
+        a.there == b.there
+            || (label.is_current()
+                && !rolled_back(state, b)
+                && is_ahead(state, sides, a.there, b.there)
+                && !is_ahead(state, sides, b.there, a.there))
+    };
     let mut answer: Option<&LabelSide<'a>> = None;
     for side in sides.iter().filter(|s| news(s)) {
-        match answer {
-            None => answer = Some(side),
-            Some(first) if first.there == side.there => {}
-            Some(first) if label.is_current() && is_ahead(state, side, first) => {
-                answer = Some(side);
-            }
-            Some(first) if label.is_current() && is_ahead(state, first, side) => {}
-            Some(_) => return conflict(side, Class::RemoteRemote),
+        if sides.iter().all(|other| !news(other) || beats(side, other)) {
+            answer.get_or_insert(side);
         }
+    }
+    if answer.is_none()
+        && let Some(side) = sides.iter().rfind(|s| news(s))
+    {
+        return conflict(side, Class::RemoteRemote);
     }
 
     if let Some(theirs) = answer {
         // A move made here that only another remote has not seen yet is no rival of
-        // this one's.
-        if !sides.iter().any(|s| news(s) && moved(s)) {
+        // this one's; nor is it once that other remote has the answer too, as after a
+        // run that was cut off.
+        let passed_on = sides.iter().any(|s| {
+            let agreed = s.base.is_some_and(|(was, _)| was == here);
+            news(s) && !moved(s) && agreed && s.there == theirs.there
+        });
+        if passed_on || !sides.iter().any(|s| news(s) && moved(s)) {
             return spread(label, state, here, theirs, sides);
         }
         // Both sides moved it. Only AWSCURRENT has an ancestry to settle that by.
-        if label.is_current() && follows(here, theirs) {
+        if label.is_current() && follows(here, theirs.there, sides) {
             return spread(label, state, here, theirs, sides);
         }
         for side in sides.iter().filter(|s| s.there != here) {
@@ -105,7 +121,9 @@ pub(super) fn merge_label<'a>(
     for side in sides.iter().filter(|s| s.there != here) {
         let clean = match (side.base, side.intent) {
             (_, Some(from)) if from == side.there => true,
-            (None, None) => alive && side.there.is_none() && here.is_some(),
+            // A first meeting: what only the remote has and is not pulled stays there.
+            (None, None) if here.is_none() => continue,
+            (None, None) => alive && side.there.is_none(),
             (Some((was, there)), None) => {
                 // Accepted to differ, or a change of the remote that stays there.
                 if was == here || side.there != there {
@@ -158,7 +176,7 @@ fn spread<'a>(
             Some(_) => {
                 side.there == here
                     || side.intent == Some(side.there)
-                    || (label.is_current() && is_ahead(state, from, side))
+                    || (label.is_current() && was_made_on(state, sides, from.there, side.there))
             }
             None => side.there.is_none() && to.is_some(),
         };
@@ -176,20 +194,58 @@ fn spread<'a>(
     }
 }
 
-/// Whether the remote is one write ahead of `here`: its AWSPREVIOUS is what the
-/// vault has as AWSCURRENT. Decided without any base.
-fn follows(here: Option<&VersionId>, side: &LabelSide<'_>) -> bool {
-    here.is_some() && side.there.is_some() && side.previous == here
+/// Whether a remote that has `there` is one write ahead of `here`: its AWSPREVIOUS is
+/// what the vault has as AWSCURRENT. Decided without any base.
+fn follows(here: Option<&VersionId>, there: Option<&VersionId>, sides: &[LabelSide<'_>]) -> bool {
+    here.is_some()
+        && there.is_some()
+        && sides
+            .iter()
+            .any(|side| side.there == there && side.previous == here)
 }
 
-/// Whether remote `a` is ahead of remote `b`.
-fn is_ahead(state: &SecretState, a: &LabelSide<'_>, b: &LabelSide<'_>) -> bool {
-    match (a.there, b.there) {
-        (Some(newer), Some(older)) => {
-            follows(Some(older), a) || (newer != older && state.is_ancestor(older, newer))
+/// Whether `newer` was put over `older` itself, or has it among its recorded parents.
+fn was_made_on(
+    state: &SecretState,
+    sides: &[LabelSide<'_>],
+    newer: Option<&VersionId>,
+    older: Option<&VersionId>,
+) -> bool {
+    follows(older, newer, sides)
+        || newer
+            .zip(older)
+            .is_some_and(|(n, o)| n != o && state.is_ancestor(o, n))
+}
+
+/// Whether `newer` was made after `older`: by recorded parents, and by what remotes
+/// show as the one before.
+fn is_ahead(
+    state: &SecretState,
+    sides: &[LabelSide<'_>],
+    newer: Option<&VersionId>,
+    older: Option<&VersionId>,
+) -> bool {
+    let (Some(newer), Some(older)) = (newer, older) else {
+        return false;
+    };
+    let mut seen = BTreeSet::from([newer]);
+    let mut ahead = vec![newer];
+    while let Some(id) = ahead.pop() {
+        let parent = state.versions.get(id).and_then(|v| v.parent.as_ref());
+        let before = sides
+            .iter()
+            .filter(|side| side.there == Some(id))
+            .filter_map(|side| side.previous);
+        for id in before.chain(parent) {
+            if id == older {
+                return newer != older;
+            }
+            if seen.insert(id) {
+                ahead.push(id);
+            }
         }
-        _ => false,
     }
+    false
 }
 
 /// Whether the vault's AWSCURRENT was made on top of the remote's, and the remote
@@ -199,11 +255,21 @@ fn may_fast_forward(state: &SecretState, here: Option<&VersionId>, side: &LabelS
     let (Some(here), Some(there)) = (here, side.there) else {
         return false;
     };
-    let rolled_back_from = |newer: Option<&VersionId>| {
-        newer.is_some_and(|n| n != there && state.is_ancestor(there, n))
-    };
-    here != there
-        && state.is_ancestor(there, here)
-        && !rolled_back_from(side.previous)
-        && !rolled_back_from(side.base.and_then(|(_, there)| there))
+    // At a first meeting the vault's own AWSPREVIOUS tells as well: it was current
+    // here. So looks a creation that was cut off before its second version.
+    let one_behind = side.base.is_none()
+        && side.previous != Some(here)
+        && state.labels.get(&StagingLabel::previous()) == Some(there);
+    here != there && (one_behind || state.is_ancestor(there, here)) && !rolled_back(state, side)
+}
+
+/// Whether the remote went back to a version from one that was made on top of it.
+fn rolled_back(state: &SecretState, side: &LabelSide<'_>) -> bool {
+    let before = side.base.and_then(|(_, there)| there);
+    side.there.is_some_and(|there| {
+        [side.previous, before]
+            .into_iter()
+            .flatten()
+            .any(|newer| newer != there && state.is_ancestor(there, newer))
+    })
 }

@@ -3,17 +3,24 @@
 //!
 //! A pure function: no I/O, no clock, no values, no keys, so it works while the
 //! vault is locked and its dry run cannot lie. The rules are sync.md section 1; the
-//! book's "Reconcile" page is the prose. `verdict` decides on existence, `labels`
-//! and `attributes` merge field by field, `secret` puts them together for one
-//! secret, `safety` stops a correct plan that deletes too much.
+//! book's "Reconcile" page is the prose. For one secret: `seat` is one remote at the
+//! table and `verdict` decides on existence; `labels` and `attributes` merge one
+//! field each, `merge` puts the answers together, `carry` turns them into steps,
+//! `draft` tries each step, `remember` says what was agreed; `secret` is the whole.
+//! `safety` stops a correct plan that deletes too much.
 
 mod attributes;
+mod carry;
 mod display;
+mod draft;
 mod labels;
 #[cfg(test)]
 mod laws;
+mod merge;
+mod remember;
 mod resolve;
 mod safety;
+mod seat;
 mod secret;
 #[cfg(test)]
 mod tests;

@@ -224,7 +224,7 @@ fn existence_table() {
             "UxN after a tombstone, new incarnation",
             "tomb CUR=1",
             There("tomb", "tomb", "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; =",
+            "v: create; v: copy version 2; v: put CUR on 2; =",
         ),
         (
             "UxN same ARN as the tombstone: list lag",
@@ -371,7 +371,7 @@ fn existence_table() {
             "DxX",
             "tomb CUR=1",
             There(v1, v1, "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 2; v: put CUR on 2; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
         ),
         (
             "SxU",
@@ -402,7 +402,37 @@ fn existence_table() {
             "SxX",
             "sched CUR=1",
             There(v1, v1, "", "arn2 CUR=2"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+            "v: put the old one aside as s@AAAAAA; v: create; v: copy version 2; v: put CUR on 2; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
+        ),
+        (
+            "UxX, the new one scheduled: ours is gone all the same",
+            v1,
+            There(v1, v1, "", "arn2 sched CUR=2"),
+            "v: mark as deleted (all versions are kept); =",
+        ),
+        (
+            "CxX, the new one scheduled",
+            "CUR=2 PREV=1",
+            There(v1, v1, "CUR<1", "arn2 sched CUR=3"),
+            "CONFLICT a lifecycle name/scheduled",
+        ),
+        (
+            "RxU, a tombstone here whose secret is still scheduled there",
+            v1,
+            There("tomb", "sched CUR=1", "", "sched CUR=1"),
+            "a: restore",
+        ),
+        (
+            "RxR, after a tombstone here",
+            v1,
+            There("tomb", "sched CUR=1", "", "CUR=1"),
+            "=",
+        ),
+        (
+            "RxD, after a tombstone here",
+            v1,
+            There("tomb", "sched CUR=1", "", "-"),
+            "a: create with version 1; =",
         ),
         (
             "RxU",
@@ -559,7 +589,7 @@ fn label_table() {
         ),
         (
             "P2 the pair differs and stays quiet",
-            "CUR=3 PREV=2",
+            "CUR=3 PREV=2 v1",
             There("CUR=3 PREV=2", "CUR=3 PREV=1", "", "CUR=3 PREV=1"),
             "",
         ),
@@ -573,7 +603,7 @@ fn label_table() {
             "P5 moved by hand here: never pushed",
             "CUR=3 PREV=1 v2",
             There("CUR=3 PREV=2", "CUR=3 PREV=2", "", "CUR=3 PREV=2"),
-            "",
+            "=",
         ),
         // AWSPENDING
         (
@@ -586,7 +616,7 @@ fn label_table() {
             "PEND added here: refused",
             "CUR=1 PEND=2",
             There(v1, v1, "", v1),
-            "",
+            "=",
         ),
         (
             "PEND on both, different: the remote wins",
@@ -650,7 +680,7 @@ fn label_table() {
         ),
         (
             "X added x added",
-            "CUR=1 X=1 v2",
+            "CUR=1 X=1",
             There(v1, v1, "X<none", "CUR=1 X=2"),
             "v: copy version 2; CONFLICT a label X edit/edit",
         ),
@@ -674,7 +704,7 @@ fn label_table() {
         ),
         (
             "X removed x moved",
-            "CUR=1 v2",
+            "CUR=1",
             There("CUR=1 X=1", "CUR=1 X=1", "X<1", "CUR=1 X=2"),
             "v: copy version 2; CONFLICT a label X edit/edit",
         ),
@@ -712,9 +742,9 @@ fn label_table() {
         ),
         (
             "K3 in the middle of a rotation",
-            "CUR=2 PREV=1",
+            "CUR=2 PREV=1 PEND=9",
             There("CUR=1 PEND=9", "CUR=1 PEND=9", "CUR<1", "CUR=1 PEND=9"),
-            "v: copy version 9; (a: not pushed: it is rotated there; rotation owns its values)",
+            "(a: not pushed: it is rotated there; rotation owns its values)",
         ),
         (
             "K3 rotated there: its new value is pulled",

@@ -137,13 +137,23 @@ pub(super) fn verdict(
         _ => None,
     };
     let live = |l: Option<Lifecycle>| l == Some(Lifecycle::Live);
+    let scheduled = |l: Option<Lifecycle>| l.is_some_and(Lifecycle::is_scheduled);
     match (here, there) {
+        // -- another incarnation that is scheduled itself: ours is gone, and of the
+        //    new one nothing can be read
+        (M::Unchanged | M::Scheduled, M::Recreated) if scheduled(remote) => V::Tombstone,
+        (M::New | M::Changed | M::Restored, M::Recreated) if scheduled(remote) => {
+            V::Conflict(Class::NameScheduled)
+        }
+        (M::Deleted, M::Recreated) if scheduled(remote) => V::Agree(None),
         // -- nothing common yet, or a tombstone that the remote outlived
         (M::Absent, M::New) => V::PullCreate,
         (M::Absent, M::Scheduled) => V::ScheduledThere,
         (M::Unchanged, M::New) => V::PullCreate,
-        (M::New, M::Absent | M::Unchanged) => V::PushCreate,
-        (M::New, M::New) => V::Meet,
+        // -- deleted on both sides, and lives again here while it still waits there
+        (M::New, M::Unchanged) if scheduled(remote) => V::RestoreOnly,
+        (M::New, M::Absent | M::Unchanged | M::Deleted) => V::PushCreate,
+        (M::New, M::New | M::Restored | M::Recreated) => V::Meet,
         (M::New, M::Scheduled) => V::Conflict(Class::NameScheduled),
         (M::Scheduled, M::New) if !known => V::Conflict(Class::ScheduleEdit),
         (M::Scheduled, M::Absent) => V::Nothing,
@@ -156,8 +166,9 @@ pub(super) fn verdict(
         (M::Unchanged, M::Unchanged | M::Changed) => V::Nothing,
         (M::Unchanged, M::Deleted) => V::Tombstone,
         (M::Unchanged, M::Scheduled) => V::MarkScheduled(date(remote)),
+        (M::Unchanged, M::Restored) if local == Some(Lifecycle::Tombstone) => V::PullCreate,
         (M::Unchanged, M::Restored) => V::RestoreLocal,
-        (M::Unchanged, M::Recreated) => V::TakeRecreated,
+        (M::Unchanged | M::Deleted | M::Scheduled, M::Recreated) => V::TakeRecreated,
         // -- edited here
         (M::Changed, M::Unchanged | M::Changed | M::Restored) => V::Merge,
         (M::Changed, M::Deleted) => V::Conflict(Class::EditDelete),
@@ -168,13 +179,12 @@ pub(super) fn verdict(
             V::Agree(date(remote))
         }
         (M::Deleted, M::Unchanged) => V::DeleteRemote(None),
-        (M::Deleted, M::Changed | M::Restored | M::Recreated) => V::Revive,
+        (M::Deleted, M::Changed | M::Restored) => V::Revive,
         (M::Deleted, M::Deleted) => V::Agree(None),
         (M::Deleted | M::Scheduled, M::Scheduled) => V::Agree(date(remote)),
         (M::Scheduled, M::Unchanged) => V::DeleteRemote(date(local)),
         (M::Scheduled, M::Changed | M::Restored) => V::Conflict(Class::ScheduleEdit),
         (M::Scheduled, M::Deleted) => V::Tombstone,
-        (M::Scheduled, M::Recreated) => V::Revive,
         // -- restored here
         (M::Restored, M::Unchanged | M::Changed) => V::RestoreRemote,
         (M::Restored, M::Deleted) => V::Conflict(Class::RestorePurged),

@@ -1,0 +1,473 @@
+//! The laws of `plan` (style.md section 3.5, sync.md section 3.1), each a function
+//! from a small world to "holds" or what broke.
+//!
+//! `worlds` describes and moves the worlds, `enumeration` walks through every small
+//! one, `random` through larger ones. A plan is judged by what it does to copies of
+//! both sides, never by how it was found.
+
+mod enumeration;
+mod random;
+mod safety;
+mod worlds;
+
+use std::collections::BTreeSet;
+
+use super::attributes::Place;
+use super::{NoteKind, SecretPlan, Side};
+use crate::model::{
+    Change, Class, Field, Lifecycle, RemoteBase, RemoteName, SecretState, StagingLabel, VersionId,
+    travels,
+};
+use worlds::{Far, Half, Intents, Life, Spec, World, travelling};
+
+type Holds = Result<(), String>;
+
+/// A law over one world and its plan.
+type Law = fn(&Spec, &World, &SecretPlan) -> Holds;
+
+/// Every law, by name.
+const LAWS: &[(&str, Law)] = &[
+    ("every step can be taken", steps),
+    ("converges", converges),
+    ("quiet", quiet),
+    ("mirror", mirror),
+    ("a one-sided change never conflicts", one_sided),
+    ("agreement only settles", agreement),
+    (
+        "a conflicted secret is touched on neither side",
+        safety::conflicted,
+    ),
+    ("no labelled version is lost", safety::nothing_lost),
+    ("never a blind overwrite", safety::never_blind),
+    (
+        "AWSCURRENT is never put on an existing secret",
+        safety::parked,
+    ),
+    ("first sync never deletes", safety::first_sync),
+    ("interruption is harmless", safety::interruption),
+    ("memory is honest", honest),
+    ("the order of remotes does not matter", order_of_remotes),
+    ("output is sorted", sorted),
+];
+
+/// Checks every law on one world.
+fn check(spec: &Spec) -> Holds {
+    let world = World::new(spec);
+    let plan = world.plan();
+    for (name, law) in LAWS {
+        law(spec, &world, &plan)
+            .map_err(|e| format!("{name}: {e}\n  {spec:?}\n  {}", short(&plan)))?;
+    }
+    Ok(())
+}
+
+/// A plan in a line.
+fn short(plan: &SecretPlan) -> String {
+    let mut out: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
+    for c in &plan.conflicts {
+        out.push(format!("CONFLICT {} {} {}", c.remote, c.field, c.class));
+    }
+    out.extend(plan.notes.iter().map(|n| format!("({n})")));
+    out.push(format!("= {:?}", plan.settled.keys().collect::<Vec<_>>()));
+    out.join("; ")
+}
+
+/// Whether moves are on record just as the vault's own clone would have recorded
+/// them. A git merge leaves other records; with those only safety is promised, not
+/// that one plan is enough.
+fn consistent(spec: &Spec) -> bool {
+    spec.far.iter().all(|far| {
+        let same = |here: Half, was: Half| here.cur == was.cur && here.x == was.x;
+        far.intents == Intents::Exact
+            || far
+                .base
+                .is_none_or(|(was, _)| spec.here.is_some_and(|here| same(here, was)))
+    })
+}
+
+fn ensure(holds: bool, or: impl FnOnce() -> String) -> Holds {
+    if holds { Ok(()) } else { Err(or()) }
+}
+
+/// Why a remote may rightly stay different: somebody said so.
+fn excused(plan: &SecretPlan, remote: &RemoteName) -> bool {
+    plan.notes.iter().any(|note| {
+        note.remote.as_ref().is_none_or(|r| r == remote)
+            && matches!(
+                note.kind,
+                NoteKind::NotPushed(_)
+                    | NoteKind::NotPulled
+                    | NoteKind::Blocked(_)
+                    | NoteKind::ScheduledThere
+            )
+    })
+}
+
+/// No step is refused by the model, and no plan gives up.
+fn steps(_: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    let mut after = world.clone();
+    after.finish(plan)?;
+    // With one remote gone and another in the way, giving up is right; with one it
+    // never is.
+    let gave_up =
+        |kind: &NoteKind| matches!(kind, NoteKind::Blocked(r) if r.starts_with("no safe plan"));
+    ensure(!plan.notes.iter().any(|n| gave_up(&n.kind)), || {
+        "no safe plan".into()
+    })
+}
+
+/// Apply all actions, and both sides agree on what travels: labels, texts, existence.
+/// With several remotes a deletion reaches the others one plan later, under their
+/// own guard, and a restore over there is one more.
+fn converges(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    if !plan.conflicts.is_empty() || (spec.far.len() > 1 && !consistent(spec)) {
+        return Ok(());
+    }
+    let mut world = world.clone();
+    world.finish(plan)?;
+    let mut plan = plan.clone();
+    let rounds = match spec.far.len() {
+        1 => usize::from(looks_again(&plan)),
+        many => many * 2,
+    };
+    for _ in 0..rounds {
+        let next = world.plan();
+        if !next.conflicts.is_empty() {
+            // What one remote has may rightly be news that another one contradicts.
+            let rivals = |c: &crate::model::Conflict| {
+                matches!(
+                    c.class,
+                    Class::NameScheduled
+                        | Class::RemoteRemote
+                        | Class::EditDelete
+                        | Class::EditSchedule
+                        | Class::CreateCreate
+                )
+            };
+            return ensure(next.conflicts.iter().all(rivals), || {
+                format!("a second plan conflicts: {}", short(&next))
+            });
+        }
+        world.finish(&next)?;
+        plan.notes.extend(next.notes);
+    }
+    for (far, word) in spec.far.iter().zip(worlds::NAMES) {
+        let remote: RemoteName = word.parse().unwrap();
+        if !excused(&plan, &remote) && far.direction == 0 {
+            agree(far, world.state(), world.there(&remote))
+                .map_err(|e| format!("{remote}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn agree(far: &Far, here: Option<&SecretState>, there: Option<&SecretState>) -> Holds {
+    let live = |s: Option<&SecretState>| s.is_some_and(|s| s.lifecycle.is_live());
+    ensure(live(here) == live(there), || {
+        "one side lives, the other does not".into()
+    })?;
+    let (Some(a), Some(b)) = (here.filter(|s| s.lifecycle.is_live()), there) else {
+        return Ok(());
+    };
+    // What was accepted to differ may go on differing.
+    let (was_here, was_there) = far.base.unwrap_or_default();
+    let labels: BTreeSet<&StagingLabel> = a.labels.keys().chain(b.labels.keys()).collect();
+    for label in labels.into_iter().filter(|l| travels(l)) {
+        let accepted = was_here.labels().get(label) != was_there.labels().get(label);
+        ensure(
+            accepted || a.labels.get(label) == b.labels.get(label),
+            || {
+                format!(
+                    "{label} is on {:?} here, on {:?} there",
+                    a.labels.get(label),
+                    b.labels.get(label)
+                )
+            },
+        )?;
+    }
+    for place in Place::all([&a.attributes, &b.attributes].into_iter()) {
+        let accepted = match place {
+            Place::Description => was_here.desc != was_there.desc,
+            Place::Tag(_) => was_here.tag != was_there.tag,
+        };
+        let same = place.get(&a.attributes) == place.get(&b.attributes);
+        ensure(accepted || same, || format!("{place:?} differs"))?;
+    }
+    Ok(())
+}
+
+/// With what is to be remembered remembered, a second plan is empty; a conflict is
+/// found again, the same, and asks for nothing more.
+fn quiet(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    let mut after = world.clone();
+    after.finish(plan)?;
+    // A deletion, and what was copied to decide a conflict, reach the other remotes
+    // one plan later.
+    let more = if spec.far.len() > 1 {
+        3
+    } else {
+        usize::from(looks_again(plan))
+    };
+    for round in 0..=more {
+        after.collect();
+        let next = after.plan();
+        // While something is in conflict nothing is remembered, so a placeholder is
+        // asked for its value again each time.
+        let asks = !next.conflicts.is_empty() && next.actions.iter().all(asks_again);
+        if (next.actions.is_empty() || asks) && next.settled.is_empty() {
+            return ensure(more > 0 || next.conflicts == plan.conflicts, || {
+                format!("conflicts became {:?}", next.conflicts)
+            });
+        }
+        if round == more {
+            return Err(format!("a second plan is {}", short(&next)));
+        }
+        after.finish(&next)?;
+    }
+    Ok(())
+}
+
+/// A restore on a remote that has to be looked at before anything else: only then can
+/// its values be read.
+fn looks_again(plan: &SecretPlan) -> bool {
+    matches!(
+        plan.actions.as_slice(),
+        [action] if action.on != Side::Local && action.change == Change::Restore
+    ) && plan.settled.is_empty()
+}
+
+/// A placeholder may have got its value, so it is copied again.
+fn asks_again(action: &super::Action) -> bool {
+    matches!(&action.change, Change::AddVersion { id, .. } if *id == super::tests::id(9))
+}
+
+/// Swap the sides, and the sides of every change swap. For one live remote, labels
+/// and texts; without ancestry, rotation and AWSPREVIOUS, which belong to one side.
+fn mirror(spec: &Spec, _: &World, _: &SecretPlan) -> Holds {
+    let ([far], Some(here)) = (spec.far.as_slice(), spec.here) else {
+        return Ok(());
+    };
+    let plain = |h: Half| Half {
+        prev: 0,
+        pend: 0,
+        ..h
+    };
+    let Some((was, was_there)) = far.base else {
+        return Ok(());
+    };
+    if was != was_there || was.life != Life::Live {
+        return Ok(());
+    }
+    if here.life != Life::Live || far.there.life != Life::Live || far.recreated {
+        return Ok(());
+    }
+    let swapped = |here: Half, there: Half| Spec {
+        here: Some(plain(here)),
+        parents: [0; 4],
+        far: vec![Far {
+            base: Some((plain(was), plain(was))),
+            intents: Intents::Exact,
+            there: plain(there),
+            ..Far::default()
+        }],
+    };
+    let mut one = World::new(&swapped(here, far.there));
+    let mut other = World::new(&swapped(far.there, here));
+    let (a, b) = (one.plan(), other.plan());
+    let fields = |p: &SecretPlan| -> Vec<(Field, Class)> {
+        p.conflicts
+            .iter()
+            .map(|c| (c.field.clone(), c.class))
+            .collect()
+    };
+    ensure(fields(&a) == fields(&b), || "conflicts differ".to_owned())?;
+    one.finish(&a)?;
+    other.finish(&b)?;
+    let remote: RemoteName = worlds::NAMES[0].parse().unwrap();
+    for (x, y) in [
+        (one.state(), other.there(&remote)),
+        (one.there(&remote), other.state()),
+    ] {
+        let attributes = |s: Option<&SecretState>| s.map(|s| s.attributes.clone());
+        let same = travelling(x) == travelling(y) && attributes(x) == attributes(y);
+        ensure(same, || format!("{}\n  mirrored {}", short(&a), short(&b)))?;
+    }
+    Ok(())
+}
+
+/// If one side is as it was agreed to be, nothing is in conflict.
+fn one_sided(spec: &Spec, _: &World, plan: &SecretPlan) -> Holds {
+    let ([far], Some(here)) = (spec.far.as_slice(), spec.here) else {
+        return Ok(());
+    };
+    let Some((was_here, was_there)) = far.base else {
+        return Ok(());
+    };
+    // A tombstone keeps its labels; they are nobody's change.
+    let same =
+        |now: Half, was: Half| now == was || (now.life, was.life) == (Life::Gone, Life::Gone);
+    let unchanged_here =
+        same(here, was_here) && matches!(far.intents, Intents::None | Intents::Exact);
+    // A move made here is clean only from where the remote has the label, so halves
+    // that differ are not "one-sided" for it.
+    let unchanged_there = same(far.there, was_there)
+        && !far.recreated
+        && was_here.cur == was_there.cur
+        && was_here.x == was_there.x
+        && far.intents == Intents::Exact;
+    if unchanged_here || unchanged_there {
+        return ensure(plan.conflicts.is_empty(), || {
+            format!("conflict on {}", plan.conflicts[0].field)
+        });
+    }
+    Ok(())
+}
+
+/// If both sides are the same, at most the memory of it is written.
+fn agreement(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    let Some(here) = spec.here else {
+        return Ok(());
+    };
+    let same = spec.far.iter().all(|far| far.there == here);
+    let known = spec.far.iter().all(|far| {
+        let known = |n: &VersionId| world.state().is_some_and(|s| s.versions.contains_key(n));
+        !far.recreated && far.there.labels().values().all(known)
+    });
+    if same && known && here.life == Life::Live {
+        // A tombstone that is listed again under its own ARN is a listing's lag.
+        let lag = |far: &Far| far.base.is_some_and(|(_, there)| there.life == Life::Gone);
+        if spec.far.iter().any(lag) {
+            return Ok(());
+        }
+        let nothing = plan.actions.iter().all(asks_again) && plan.conflicts.is_empty();
+        return ensure(nothing, || "something to do".into());
+    }
+    Ok(())
+}
+
+/// What is remembered of a remote is what is there, or what was remembered before:
+/// a field that was neither brought over nor agreed on never enters the base.
+fn honest(_: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    let mut after = world.clone();
+    after.finish(plan)?;
+    for (remote, settled) in &plan.settled {
+        let Some(pair) = &settled.pair else {
+            // Forgotten, so that it is met for the first time.
+            ensure(settled.is_empty(), || "settled without a pair".into())?;
+            continue;
+        };
+        if !pair.local.lifecycle.is_live() || !pair.remote.lifecycle.is_live() {
+            continue;
+        }
+        let old = world.record.as_ref().and_then(|r| r.base.get(remote));
+        honest_side(
+            "here",
+            &pair.local.labels,
+            after.state(),
+            old.and_then(|b| b.pair.as_ref()).map(|p| &p.local.labels),
+        )?;
+        honest_side(
+            "there",
+            &pair.remote.labels,
+            after.there(remote),
+            old.and_then(|b| b.pair.as_ref()).map(|p| &p.remote.labels),
+        )?;
+        intents_cover(settled, after.state())?;
+    }
+    Ok(())
+}
+
+type Labels = std::collections::BTreeMap<StagingLabel, VersionId>;
+
+fn honest_side(
+    side: &str,
+    remembered: &Labels,
+    now: Option<&SecretState>,
+    old: Option<&Labels>,
+) -> Holds {
+    let Some(now) = now else {
+        return Err(format!("remembered {side}, but gone"));
+    };
+    let all: BTreeSet<&StagingLabel> = remembered.keys().chain(now.labels.keys()).collect();
+    for label in all.into_iter().filter(|l| !l.is_reserved()) {
+        let said = remembered.get(label);
+        let is = now.labels.get(label);
+        let was = old.and_then(|o| o.get(label));
+        ensure(said == is || said == was, || {
+            format!("{label} {side} is on {is:?}, remembered on {said:?}, before {was:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// A label that waits to be pushed keeps its origin.
+fn intents_cover(settled: &RemoteBase, here: Option<&SecretState>) -> Holds {
+    for (label, from) in &settled.intents {
+        let is = here.and_then(|s| s.labels.get(label));
+        ensure(is != from.as_ref(), || {
+            format!("{label} is remembered as moved from where it is")
+        })?;
+    }
+    Ok(())
+}
+
+/// Two remotes under each other's names give the same result.
+fn order_of_remotes(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    // Of two that were created anew one is taken first; the other is then met, and
+    // what differs is a conflict.
+    let both_recreated = spec.far.iter().all(|far| far.recreated);
+    if spec.far.len() != 2 || !consistent(spec) || both_recreated {
+        return Ok(());
+    }
+    let mut twin = World::named(spec, &["b", "a"]);
+    let other = twin.plan();
+    let mut world = world.clone();
+    world.finish(plan)?;
+    twin.finish(&other)?;
+    ensure(
+        plan.conflicts.is_empty() == other.conflicts.is_empty(),
+        || "only one order conflicts".into(),
+    )?;
+    let life = |s: Option<&SecretState>| s.map(|s| (s.lifecycle.is_live(), s.attributes.clone()));
+    let same = |what: &str, a: Option<&SecretState>, b: Option<&SecretState>| {
+        ensure(travelling(a) == travelling(b) && life(a) == life(b), || {
+            format!("{what} differs: {}", short(&other))
+        })
+    };
+    same("the vault", world.state(), twin.state())?;
+    for (one, two) in [("a", "b"), ("b", "a")] {
+        let (one, two) = (one.parse().unwrap(), two.parse().unwrap());
+        same("a remote", world.there(&one), twin.there(&two))?;
+    }
+    Ok(())
+}
+
+/// The same question gives the same answer, and lists are in order.
+fn sorted(_: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    ensure(world.plan() == *plan, || "another answer".into())?;
+    ensure(plan.conflicts.is_sorted() && plan.notes.is_sorted(), || {
+        "not sorted".into()
+    })?;
+    // Within a run of copies or of label moves on one side nothing depends on the
+    // order, so all that is asked is that a deletion comes last and that versions
+    // come before the labels that name them; the model has checked the second.
+    let deletion = plan
+        .actions
+        .iter()
+        .position(|a| a.on != Side::Local && matches!(a.change, Change::Delete { .. }));
+    ensure(
+        deletion.is_none_or(|at| {
+            plan.actions[at..]
+                .iter()
+                .all(|a| matches!(a.change, Change::Delete { .. } | Change::AddVersion { .. }))
+        }),
+        || "something comes after a deletion".into(),
+    )
+}
+
+/// The lifecycle of a remote that may be absent.
+fn life_there(world: &World, remote: &RemoteName) -> Lifecycle {
+    world
+        .there(remote)
+        .map_or(Lifecycle::Tombstone, |s| s.lifecycle)
+}

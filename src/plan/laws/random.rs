@@ -1,0 +1,95 @@
+//! Larger worlds at random: up to three remotes, any origin of moves, rotation,
+//! replicas and directions mixed.
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+
+use super::check;
+use super::worlds::{Far, Half, Intents, Life, Spec};
+
+fn half(life: impl Strategy<Value = Life>) -> impl Strategy<Value = Half> {
+    let pend = prop_oneof![4 => Just(0u8), 1 => 1u8..5, 1 => Just(9u8)];
+    let n = || prop_oneof![1 => Just(0u8), 4 => 1u8..5];
+    (life, n(), n(), pend, n(), 0u8..3, 0u8..3)
+        .prop_map(|(life, cur, prev, pend, x, desc, tag)| Half {
+            life,
+            cur,
+            prev,
+            pend,
+            x,
+            desc,
+            tag,
+        })
+        .prop_map(|mut h| {
+            if !h.can_be() {
+                h.prev = 0;
+                if h.cur == 0 {
+                    h.x = 0;
+                    h.pend = if h.pend == 9 { 9 } else { 0 };
+                }
+            }
+            h
+        })
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    prop_oneof![6 => Just(Life::Live), 1 => Just(Life::Scheduled), 1 => Just(Life::Gone)]
+}
+
+fn intents() -> impl Strategy<Value = Intents> {
+    let from = || prop::option::of(0u8..5);
+    prop_oneof![
+        1 => Just(Intents::None),
+        4 => Just(Intents::Exact),
+        1 => (from(), from()).prop_map(|(cur, x)| Intents::Any(cur, x)),
+    ]
+}
+
+fn far() -> impl Strategy<Value = Far> {
+    let base = prop_oneof![
+        1 => Just(None),
+        4 => half(life()).prop_map(|h| Some((h, h))),
+    ];
+    (
+        (base, intents(), half(life())),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+        prop_oneof![4 => Just(0u8), 1 => Just(1u8), 1 => Just(2u8)],
+    )
+        .prop_map(
+            |((base, intents, there), recreated, rotated, replica, direction)| Far {
+                base,
+                intents,
+                there,
+                recreated,
+                rotated,
+                replica,
+                direction,
+            },
+        )
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    (
+        prop::option::weighted(0.9, half(life())),
+        [0u8..1, 0u8..2, 0u8..3, 0u8..4],
+        prop::collection::vec(far(), 1..4),
+    )
+        .prop_map(|(here, parents, far)| Spec { here, parents, far })
+        .prop_map(super::enumeration::reachable)
+}
+
+#[test]
+fn laws_hold_in_random_worlds() {
+    let config = Config {
+        cases: if cfg!(debug_assertions) { 256 } else { 20_000 },
+        failure_persistence: None,
+        ..Config::default()
+    };
+    proptest!(config, |(spec in spec())| {
+        if let Err(broken) = check(&spec) {
+            return Err(TestCaseError::fail(broken));
+        }
+    });
+}
