@@ -1,10 +1,24 @@
 //! The verbs, one file each.
 
+mod completions;
 mod conflicts;
+mod copy;
+mod demo;
+mod describe;
+mod diff;
+mod doctor;
+mod edit;
+mod find;
+mod fsck;
+mod gc;
+mod generate;
 mod get;
 mod init;
 mod label;
+mod log;
 mod ls;
+mod man;
+mod passwd;
 mod plan;
 mod put;
 mod remote;
@@ -14,6 +28,7 @@ mod rollback;
 mod show;
 mod status;
 mod sync;
+mod tag;
 
 use clap::Subcommand;
 
@@ -31,6 +46,10 @@ pub enum Command {
     /// Store a value: a new secret or a new version
     #[command(visible_alias = "set")]
     Put(put::Put),
+    /// Make a random value and store it
+    Generate(generate::Generate),
+    /// Change a value in your editor
+    Edit(edit::Edit),
     /// Print a value, exactly
     Get(get::Get),
     /// Show a secret's versions, labels, tags and state
@@ -38,10 +57,24 @@ pub enum Command {
     /// List secrets
     #[command(visible_alias = "list")]
     Ls(ls::Ls),
+    /// Find secrets by name, tag or description
+    Find(find::Find),
+    /// Show a secret's history, newest version first
+    Log(log::Log),
+    /// Compare two versions
+    Diff(diff::Diff),
     /// Put a staging label on a version, or take it off
     Label(label::Label),
     /// Make an earlier version current again
     Rollback(rollback::Rollback),
+    /// Show, set or remove a secret's tags
+    Tag(tag::Tag),
+    /// Show or set a secret's description
+    Describe(describe::Describe),
+    /// Move a secret to a new name
+    Mv(copy::Mv),
+    /// Copy a secret to a new name
+    Cp(copy::Cp),
     /// Schedule a secret for deletion
     Rm(remove::Rm),
     /// Bring a deleted secret back
@@ -67,6 +100,20 @@ pub enum Command {
     Conflicts(conflicts::Conflicts),
     /// Decide a conflict
     Resolve(resolve::Resolve),
+    /// Play the whole story through in a throw-away vault
+    Demo(demo::Demo),
+    /// Change the passphrase of your identity
+    Passwd(passwd::Passwd),
+    /// Check everything in the vault
+    Fsck(fsck::Fsck),
+    /// Check that this machine and this clone are set up well
+    Doctor(doctor::Doctor),
+    /// Remove what nothing needs
+    Gc(gc::Gc),
+    /// Print a completion script for your shell
+    Completions(completions::Completions),
+    /// Print the manual
+    Man(man::Man),
 }
 
 impl Command {
@@ -75,11 +122,20 @@ impl Command {
         match self {
             Self::Init(c) => c.run(ctx),
             Self::Put(c) => c.run(ctx),
+            Self::Generate(c) => c.run(ctx),
+            Self::Edit(c) => c.run(ctx),
             Self::Get(c) => c.run(ctx),
             Self::Show(c) => c.run(ctx),
             Self::Ls(c) => c.run(ctx),
+            Self::Find(c) => c.run(ctx),
+            Self::Log(c) => c.run(ctx),
+            Self::Diff(c) => c.run(ctx),
             Self::Label(c) => c.run(ctx),
             Self::Rollback(c) => c.run(ctx),
+            Self::Tag(c) => c.run(ctx),
+            Self::Describe(c) => c.run(ctx),
+            Self::Mv(c) => c.run(ctx),
+            Self::Cp(c) => c.run(ctx),
             Self::Rm(c) => c.run(ctx),
             Self::Restore(c) => c.run(ctx),
             Self::Remote(c) => c.run(ctx),
@@ -92,6 +148,13 @@ impl Command {
             Self::Push(c) => c.run(ctx),
             Self::Conflicts(c) => c.run(ctx),
             Self::Resolve(c) => c.run(ctx),
+            Self::Demo(c) => c.run(ctx),
+            Self::Passwd(c) => c.run(ctx),
+            Self::Fsck(c) => c.run(ctx),
+            Self::Doctor(c) => c.run(ctx),
+            Self::Gc(c) => c.run(ctx),
+            Self::Completions(c) => c.run(ctx),
+            Self::Man(c) => c.run(ctx),
         }
     }
 }
