@@ -7,6 +7,7 @@ use super::{DONE, begin, commit, edit};
 use crate::cli::context::{Context, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
+use crate::cli::show::count;
 use crate::model::{Change, Lifecycle, Origin, Record, SecretName, SecretState, VersionId};
 use crate::vault::{Transaction, Vault};
 
@@ -37,8 +38,10 @@ impl Cp {
             let copied = copy_versions(&vault, &mut tx, &source, &self.to, Which::Labelled)?;
             commit(ctx, tx, &format!("cp {} {}", self.from, self.to))?;
             ctx.ui.status(&format!(
-                "Copied {} to {} with {copied} versions",
-                self.from, self.to
+                "Copied {} to {} with {}",
+                self.from,
+                self.to,
+                count(copied, "version")
             ));
             return DONE;
         }
@@ -110,8 +113,10 @@ impl Mv {
         tx.put(source);
         commit(ctx, tx, &format!("mv {} {}", self.from, self.to))?;
         ctx.ui.status(&format!(
-            "{} is now {}, with {copied} versions",
-            self.from, self.to
+            "{} is now {}, with {}",
+            self.from,
+            self.to,
+            count(copied, "version")
         ));
         ctx.ui.status(&format!(
             "AWS cannot rename a secret: {} is scheduled for deletion on {}",

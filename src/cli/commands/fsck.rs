@@ -9,6 +9,7 @@ use super::{DONE, begin, commit};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
+use crate::cli::show::count;
 use crate::model::{Escaped, Lifecycle, Record, SecretName, VersionId};
 use crate::store::Progress;
 use crate::vault::{FileReport, Loaded, Vault};
@@ -116,13 +117,14 @@ fn answer(
             ))?;
         }
         let values = if vault.is_unlocked() {
-            format!("{checked} values verified")
+            format!("{} verified", count(checked, "value"))
         } else {
             "values not looked at".to_owned()
         };
         ctx.ui.status(&format!(
-            "{secrets} secrets, {values}, {} findings",
-            findings.len()
+            "{}, {values}, {}",
+            count(secrets, "secret"),
+            count(findings.len(), "finding")
         ));
     }
     if findings.is_empty() {

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{DONE, begin, commit};
 use crate::cli::context::{Context, now};
 use crate::cli::error::{CommandError, CommandResult};
+use crate::cli::show::count;
 use crate::model::{Escaped, Face, Record, SecretName, Timestamp, VersionId};
 use crate::vault::{Durability, Vault};
 
@@ -50,9 +51,9 @@ impl Gc {
             return DONE;
         }
         ctx.ui.confirm(&format!(
-            "Remove {} files and {} versions?",
-            files.len(),
-            versions.len()
+            "Remove {} and {}?",
+            count(files.len(), "file"),
+            count(versions.len(), "version")
         ))?;
         let mut tx = begin(ctx, &vault, "gc")?;
         // Looked at again under the lock: nothing may go that was not shown.
@@ -85,10 +86,17 @@ impl Gc {
         commit(
             ctx,
             tx,
-            &format!("gc: remove {gone} versions, {removed} files"),
+            &format!(
+                "gc: remove {}, {}",
+                count(gone, "version"),
+                count(removed, "file")
+            ),
         )?;
-        ctx.ui
-            .status(&format!("Removed {gone} versions and {removed} files"));
+        ctx.ui.status(&format!(
+            "Removed {} and {}",
+            count(gone, "version"),
+            count(removed, "file")
+        ));
         DONE
     }
 

@@ -39,80 +39,49 @@ use crate::model::{Author, Change, Record, SecretName};
 use crate::vault::{Committed, Durability, Transaction, Vault};
 
 /// What strongroom can do.
+///
+/// The variants say nothing themselves: a text here would replace the verb's own,
+/// which is its help, its manual page and its section in the book.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each verb documents itself")]
 pub enum Command {
-    /// Make a vault, and an identity if there is none
     Init(init::Init),
-    /// Store a value: a new secret or a new version
     #[command(visible_alias = "set")]
     Put(put::Put),
-    /// Make a random value and store it
     Generate(generate::Generate),
-    /// Change a value in your editor
     Edit(edit::Edit),
-    /// Print a value, exactly
     Get(get::Get),
-    /// Show a secret's versions, labels, tags and state
     Show(show::Show),
-    /// List secrets
     #[command(visible_alias = "list")]
     Ls(ls::Ls),
-    /// Find secrets by name, tag or description
     Find(find::Find),
-    /// Show a secret's history, newest version first
     Log(log::Log),
-    /// Compare two versions
     Diff(diff::Diff),
-    /// Put a staging label on a version, or take it off
     Label(label::Label),
-    /// Make an earlier version current again
     Rollback(rollback::Rollback),
-    /// Show, set or remove a secret's tags
     Tag(tag::Tag),
-    /// Show or set a secret's description
     Describe(describe::Describe),
-    /// Move a secret to a new name
     Mv(copy::Mv),
-    /// Copy a secret to a new name
     Cp(copy::Cp),
-    /// Schedule a secret for deletion
     Rm(remove::Rm),
-    /// Bring a deleted secret back
     Restore(remove::Restore),
-    /// Manage the AWS accounts and Regions this vault syncs with
     #[command(subcommand)]
     Remote(remote::Remote),
-    /// Say where the vault stands against its remotes, without a network
     Status(status::Status),
-    /// Ask remotes what they have
     Fetch(sync::Fetch),
-    /// Show what a sync would do
     Plan(plan::Plan),
-    /// Carry out a saved plan, as far as it still holds
     Apply(plan::Apply),
-    /// Bring the vault and its remotes into step, both ways
     Sync(sync::Sync),
-    /// Bring remotes' changes into the vault; change no remote
     Pull(sync::Pull),
-    /// Bring the vault's changes to remotes; change no secret here
     Push(sync::Push),
-    /// List what waits for a decision
     Conflicts(conflicts::Conflicts),
-    /// Decide a conflict
     Resolve(resolve::Resolve),
-    /// Play the whole story through in a throw-away vault
     Demo(demo::Demo),
-    /// Change the passphrase of your identity
     Passwd(passwd::Passwd),
-    /// Check everything in the vault
     Fsck(fsck::Fsck),
-    /// Check that this machine and this clone are set up well
     Doctor(doctor::Doctor),
-    /// Remove what nothing needs
     Gc(gc::Gc),
-    /// Print a completion script for your shell
     Completions(completions::Completions),
-    /// Print the manual
     Man(man::Man),
 }
 
