@@ -39,6 +39,12 @@ pub struct Context {
     identity: Option<Zeroizing<String>>,
     /// The editor, for `edit`.
     pub editor: Option<OsString>,
+    /// XDG_RUNTIME_DIR, where files are memory.
+    pub runtime_dir: Option<PathBuf>,
+    /// Where programs are looked for.
+    pub search_path: Option<OsString>,
+    /// The file mode mask that this process was started with.
+    pub umask: u32,
     user: Option<String>,
 }
 
@@ -77,7 +83,7 @@ pub(super) fn color() -> bool {
 
 impl Context {
     /// Looks at the surroundings once.
-    pub(super) fn new(ui: Ui, mut globals: Globals) -> Self {
+    pub(super) fn new(ui: Ui, mut globals: Globals, umask: u32) -> Self {
         let path = |name: &str| var(name).map(PathBuf::from);
         let home = path("HOME");
         let under = |name: &str, dir: &str| {
@@ -100,11 +106,19 @@ impl Context {
             identity_file: path("STRONGROOM_IDENTITY_FILE"),
             identity: text("STRONGROOM_IDENTITY").map(Zeroizing::new),
             editor: var("VISUAL").or_else(|| var("EDITOR")),
+            runtime_dir: path("XDG_RUNTIME_DIR").filter(|p| p.is_absolute()),
+            search_path: var("PATH"),
+            umask,
             user: text("USER").or_else(|| text("LOGNAME")),
             home,
             ui,
             globals,
         }
+    }
+
+    /// Whether the identity is the one in STRONGROOM_IDENTITY, and no file.
+    pub fn identity_is_in_env(&self) -> bool {
+        self.identity_file.is_none() && self.identity.is_some()
     }
 
     /// Whether the environment names or holds an identity.
@@ -246,15 +260,20 @@ impl Context {
 
     /// The passphrase of `--passphrase-fd`, without its final line break.
     pub fn given_passphrase(&self) -> Result<Option<Passphrase>, CommandError> {
-        let Some(fd) = self.globals.passphrase_fd else {
-            return Ok(None);
-        };
+        self.globals
+            .passphrase_fd
+            .map(Self::passphrase_from)
+            .transpose()
+    }
+
+    /// A passphrase from an inherited descriptor, without its final line break.
+    pub fn passphrase_from(fd: u32) -> Result<Passphrase, CommandError> {
         let bytes = read_fd(fd)?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| CommandError::usage("the passphrase is not UTF-8 text"))?;
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
-        Ok(Some(Passphrase::new(text)))
+        Ok(Passphrase::new(text))
     }
 
     /// One secret's record; a tombstone counts as not there.

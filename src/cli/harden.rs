@@ -6,9 +6,9 @@ use rustix::process::{
 
 /// No core dumps, no tracing by other processes of the user, no new privileges, and
 /// files that only the user can read. What the system refuses is gone without: none
-/// of it is worth failing for.
-pub(super) fn process() {
-    umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+/// of it is worth failing for. Says what the file mode mask was before.
+pub(super) fn process() -> u32 {
+    let before = umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let _core = setrlimit(
         Resource::Core,
         Rlimit {
@@ -18,4 +18,5 @@ pub(super) fn process() {
     );
     let _dump = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _privileges = rustix::thread::set_no_new_privs(true);
+    before.bits()
 }

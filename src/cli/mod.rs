@@ -13,6 +13,7 @@ mod harden;
 mod input;
 mod show;
 mod ui;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -90,10 +91,15 @@ pub struct Globals {
 
 /// Runs one command line and says how it ended.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    harden::process();
-    let cli = match Cli::try_parse_from(args) {
+    let umask = harden::process();
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(error) = usage::discreet(&args, &error) {
+                Ui::new(false, false, false, ProgressMode::None, context::color()).error(&error);
+                return ExitCode::from(error.exit.code());
+            }
             // clap prints help and versions to stdout, mistakes to stderr.
             drop(error.print());
             let exit = if error.use_stderr() {
@@ -112,7 +118,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         globals.progress,
         context::color(),
     );
-    let ctx = Context::new(ui, globals);
+    let ctx = Context::new(ui, globals, umask);
     let result = cli.command.run(&ctx);
     if ui::is_broken_pipe(&result) {
         return ExitCode::from(Exit::Ok.code());

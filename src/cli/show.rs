@@ -4,6 +4,14 @@ use serde_json::{Value, json};
 
 use crate::model::{Content, Lifecycle, Record, StagingLabel, Timestamp, VersionId, VersionMeta};
 
+/// `1 version`, `2 versions`.
+pub(super) fn count(n: usize, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
+    }
+}
+
 /// A time as people read it: to the minute, in UTC.
 pub(super) fn minute(time: Option<Timestamp>) -> String {
     match time {

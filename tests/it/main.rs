@@ -10,4 +10,6 @@ mod aws_changes;
 mod aws_faults;
 mod aws_store;
 mod canned;
+mod cli;
+mod cli_faults;
 mod moto;

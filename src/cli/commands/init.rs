@@ -135,7 +135,7 @@ fn make_identity(
 }
 
 /// Writes a file that only its owner reads, and never over another one.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     let failed =
         |e: std::io::Error| CommandError::new(Exit::Unexpected, format!("{}: {e}", path.display()));
     if let Some(dir) = path.parent() {

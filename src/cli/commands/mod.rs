@@ -1,10 +1,24 @@
 //! The verbs, one file each.
 
+mod completions;
 mod conflicts;
+mod copy;
+mod demo;
+mod describe;
+mod diff;
+mod doctor;
+mod edit;
+mod find;
+mod fsck;
+mod gc;
+mod generate;
 mod get;
 mod init;
 mod label;
+mod log;
 mod ls;
+mod man;
+mod passwd;
 mod plan;
 mod put;
 mod remote;
@@ -14,6 +28,7 @@ mod rollback;
 mod show;
 mod status;
 mod sync;
+mod tag;
 
 use clap::Subcommand;
 
@@ -24,49 +39,50 @@ use crate::model::{Author, Change, Record, SecretName};
 use crate::vault::{Committed, Durability, Transaction, Vault};
 
 /// What strongroom can do.
+///
+/// The variants say nothing themselves: a text here would replace the verb's own,
+/// which is its help, its manual page and its section in the book.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each verb documents itself")]
 pub enum Command {
-    /// Make a vault, and an identity if there is none
     Init(init::Init),
-    /// Store a value: a new secret or a new version
     #[command(visible_alias = "set")]
     Put(put::Put),
-    /// Print a value, exactly
+    Generate(generate::Generate),
+    Edit(edit::Edit),
     Get(get::Get),
-    /// Show a secret's versions, labels, tags and state
     Show(show::Show),
-    /// List secrets
     #[command(visible_alias = "list")]
     Ls(ls::Ls),
-    /// Put a staging label on a version, or take it off
+    Find(find::Find),
+    Log(log::Log),
+    Diff(diff::Diff),
     Label(label::Label),
-    /// Make an earlier version current again
     Rollback(rollback::Rollback),
-    /// Schedule a secret for deletion
+    Tag(tag::Tag),
+    Describe(describe::Describe),
+    Mv(copy::Mv),
+    Cp(copy::Cp),
     Rm(remove::Rm),
-    /// Bring a deleted secret back
     Restore(remove::Restore),
-    /// Manage the AWS accounts and Regions this vault syncs with
     #[command(subcommand)]
     Remote(remote::Remote),
-    /// Say where the vault stands against its remotes, without a network
     Status(status::Status),
-    /// Ask remotes what they have
     Fetch(sync::Fetch),
-    /// Show what a sync would do
     Plan(plan::Plan),
-    /// Carry out a saved plan, as far as it still holds
     Apply(plan::Apply),
-    /// Bring the vault and its remotes into step, both ways
     Sync(sync::Sync),
-    /// Bring remotes' changes into the vault; change no remote
     Pull(sync::Pull),
-    /// Bring the vault's changes to remotes; change no secret here
     Push(sync::Push),
-    /// List what waits for a decision
     Conflicts(conflicts::Conflicts),
-    /// Decide a conflict
     Resolve(resolve::Resolve),
+    Demo(demo::Demo),
+    Passwd(passwd::Passwd),
+    Fsck(fsck::Fsck),
+    Doctor(doctor::Doctor),
+    Gc(gc::Gc),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -75,11 +91,20 @@ impl Command {
         match self {
             Self::Init(c) => c.run(ctx),
             Self::Put(c) => c.run(ctx),
+            Self::Generate(c) => c.run(ctx),
+            Self::Edit(c) => c.run(ctx),
             Self::Get(c) => c.run(ctx),
             Self::Show(c) => c.run(ctx),
             Self::Ls(c) => c.run(ctx),
+            Self::Find(c) => c.run(ctx),
+            Self::Log(c) => c.run(ctx),
+            Self::Diff(c) => c.run(ctx),
             Self::Label(c) => c.run(ctx),
             Self::Rollback(c) => c.run(ctx),
+            Self::Tag(c) => c.run(ctx),
+            Self::Describe(c) => c.run(ctx),
+            Self::Mv(c) => c.run(ctx),
+            Self::Cp(c) => c.run(ctx),
             Self::Rm(c) => c.run(ctx),
             Self::Restore(c) => c.run(ctx),
             Self::Remote(c) => c.run(ctx),
@@ -92,6 +117,13 @@ impl Command {
             Self::Push(c) => c.run(ctx),
             Self::Conflicts(c) => c.run(ctx),
             Self::Resolve(c) => c.run(ctx),
+            Self::Demo(c) => c.run(ctx),
+            Self::Passwd(c) => c.run(ctx),
+            Self::Fsck(c) => c.run(ctx),
+            Self::Doctor(c) => c.run(ctx),
+            Self::Gc(c) => c.run(ctx),
+            Self::Completions(c) => c.run(ctx),
+            Self::Man(c) => c.run(ctx),
         }
     }
 }

@@ -51,10 +51,7 @@ pub struct Put {
 impl Put {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         if !self.argv.is_empty() {
-            return Err(CommandError::usage(
-                "a value on the command line can be read by every user of this machine, and stays in the shell's history",
-            )
-            .hint(format!("pipe it in: strongroom put {} < FILE; or type it at the prompt", self.name)));
+            return Err(value_in_argv(&self.name));
         }
         let source = match &self.file {
             Some(path) => Source::File(path),
@@ -235,6 +232,16 @@ pub(super) fn set_attributes(record: &mut Record, to: Attributes) -> Result<(), 
 /// The error for a label that only strongroom itself sets.
 pub(super) fn reserved(label: &StagingLabel) -> CommandError {
     CommandError::usage(format!("{label} is a label that strongroom sets by itself"))
+}
+
+/// The error for a value on the command line. It does not say the value again.
+pub(super) fn value_in_argv(name: &SecretName) -> CommandError {
+    CommandError::usage(
+        "a value on the command line can be read by every user of this machine, and stays in the shell's history",
+    )
+    .hint(format!(
+        "pipe it in: strongroom put {name} < FILE; or type it at the prompt"
+    ))
 }
 
 /// Reads `KEY=VALUE` words.
