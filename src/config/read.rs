@@ -284,9 +284,9 @@ impl<'a, 'i> Table<'a, 'i> {
         Ok(found.map(|found| found.value).unwrap_or_default())
     }
 
-    fn table(&self, key: &str) -> Result<Option<Table<'a, 'i>>, ConfigError> {
+    fn table(&self, key: &str) -> Result<Option<Self>, ConfigError> {
         let found = self.find(key, "must be a table", DeValue::as_table)?;
-        Ok(found.map(|found| Table {
+        Ok(found.map(|found| Self {
             text: self.text,
             path: format!("{}{key}.", self.path),
             start: self.span_of(key).start,

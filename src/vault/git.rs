@@ -75,15 +75,16 @@ pub(super) fn commit(
     now: Timestamp,
     patience: Duration,
 ) -> Committed {
-    let work = match Work::open(root) {
-        Ok(Some(work)) => work,
-        Ok(None) => return Committed::Off,
-        Err(error) => return Committed::Left(error.to_string()),
-    };
     let (mut nap, longest) = NAPS;
     let mut left = patience;
     loop {
-        match work.commit(root, paths, message, now) {
+        // Opened anew for every try, since index and HEAD may have moved on.
+        let tried = match Work::open(root) {
+            Ok(Some(work)) => work.commit(root, paths, message, now),
+            Ok(None) => return Committed::Off,
+            Err(error) => Err(error),
+        };
+        match tried {
             Ok(Some(id)) => return Committed::Yes(id.to_string()),
             Ok(None) => return Committed::Nothing,
             Err(error) if error.passes() && !left.is_zero() => {
@@ -148,7 +149,6 @@ impl Work {
         }
         // Refused by libgit2: a split or sparse index.
         let mut index = self.repo.index()?;
-        index.read(true)?;
         let blobs = self.blobs(root, paths)?;
         self.stage(&mut index, &blobs)?;
         index.write()?;

@@ -250,4 +250,6 @@ fn read_text(root: &Root, path: &str, cap: usize) -> Result<String, VaultError> 
 }
 
 #[cfg(test)]
+mod book_tests;
+#[cfg(test)]
 mod tests;
