@@ -9,7 +9,7 @@ use super::push::{Pushed, push};
 use super::report::{Outcome, Report, SyncError};
 use super::settle::{self, Stop, fold, replace_conflicts, secure};
 use super::{Options, Prepared, fetch_all, prepare_from, refresh};
-use crate::model::{Change, Record, RemoteName, SecretName};
+use crate::model::{Change, Record, RemoteName, RemoteSecret, SecretName, Sight, Timestamp};
 use crate::plan::{SecretPlan, Side};
 use crate::store::{Progress, SecretStore};
 use crate::vault::{Committed, Durability, Transaction, Vault};
@@ -55,6 +55,7 @@ pub async fn apply_plan<S: SecretStore>(
         options,
         progress,
         report: Report::default(),
+        seen: BTreeMap::new(),
     };
     let mut prepared = prepared;
     for round in 0..ROUNDS {
@@ -92,6 +93,7 @@ pub async fn apply_plan<S: SecretStore>(
             run.report.outcomes.insert(name.clone(), Outcome::Done);
         }
     }
+    keep_seen(vault, options.now, run.seen)?;
     let mut report = run.report;
     report.notes.sort();
     report.conflicts.sort();
@@ -104,6 +106,8 @@ struct Run<'a, S> {
     options: &'a Options,
     progress: &'a dyn Progress,
     report: Report,
+    /// What the remotes showed after they were written to.
+    seen: BTreeMap<RemoteName, BTreeMap<SecretName, Option<RemoteSecret>>>,
 }
 
 impl<'a, S: SecretStore> Run<'a, S> {
@@ -248,6 +252,10 @@ impl<'a, S: SecretStore> Run<'a, S> {
                 }
                 _ => None,
             };
+            for (remote, seen) in &result.seen {
+                let of = self.seen.entry(remote.clone()).or_default();
+                of.insert(name.clone(), seen.clone());
+            }
             pushed.insert(name.clone(), result);
             if let Some(fatal) = fatal {
                 // What is under way is dropped; every step is safe to be cut off.
@@ -369,6 +377,29 @@ impl<'a, S: SecretStore> Run<'a, S> {
             self.report.uncommitted.get_or_insert(reason.clone());
         }
     }
+}
+
+/// Brings the kept views up to what was just written, so that `status` does not take
+/// our own changes for the remote's.
+fn keep_seen(
+    vault: &Vault,
+    now: Timestamp,
+    seen: BTreeMap<RemoteName, BTreeMap<SecretName, Option<RemoteSecret>>>,
+) -> Result<(), SyncError> {
+    for (remote, secrets) in seen {
+        let Some(mut fetched) = vault.load_view(&remote)? else {
+            continue;
+        };
+        for (name, secret) in secrets {
+            match secret {
+                Some(secret) => fetched.view.secrets.insert(name, Sight::Seen(secret)),
+                None => fetched.view.secrets.remove(&name),
+            };
+        }
+        fetched.at = now;
+        vault.save_view(&remote, &fetched)?;
+    }
+    Ok(())
 }
 
 /// The secrets a plan has something to do, to write or to clear for.

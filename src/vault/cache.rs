@@ -35,46 +35,96 @@ pub(super) struct Entry {
     pub(super) record: Record,
 }
 
-/// The cache's first bytes: format, and the commitment of the keys under which macs
-/// were verified, or nothing.
+/// One directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Folder {
+    /// Below `secrets/`; that itself is the empty path.
+    pub(super) path: String,
+    pub(super) mark: Mark,
+    /// Whether it was older than the listing, and everything in it that has a
+    /// metadata file's name is among the entries.
+    pub(super) settled: bool,
+}
+
+/// All of the cache.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cache {
+    /// The commitment of the keys under which macs were verified, or nothing.
+    pub(super) keys: String,
+    pub(super) folders: Vec<Folder>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// The cache's first bytes.
 const MAGIC: &str = "strongroom-index/1";
 
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
     magic: &'a str,
     keys: &'a str,
-    count: usize,
+    folders: Vec<Folder>,
+    /// How many entries there are in each half, and where the second begins.
+    counts: (usize, usize),
+    split: usize,
 }
 
-/// Writes the cache.
-pub(super) fn encode(keys: &str, entries: &[Entry]) -> Option<Vec<u8>> {
-    let head = Head {
-        magic: MAGIC,
-        keys,
-        count: entries.len(),
-    };
-    let mut out = postcard::to_extend(&head, Vec::new()).ok()?;
-    for entry in entries {
-        out = postcard::to_extend(&Flat::of(entry), out).ok()?;
+impl Cache {
+    /// Writes the cache; `None` if it cannot be written.
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        let (first, second) = self.entries.split_at(self.entries.len() / 2);
+        let half = |entries: &[Entry]| {
+            entries.iter().try_fold(Vec::new(), |out, entry| {
+                postcard::to_extend(&Flat::of(entry), out).ok()
+            })
+        };
+        let body = half(first)?;
+        let head = Head {
+            magic: MAGIC,
+            keys: &self.keys,
+            folders: self.folders.clone(),
+            counts: (first.len(), second.len()),
+            split: body.len(),
+        };
+        let mut out = postcard::to_extend(&head, Vec::new()).ok()?;
+        out.extend(body);
+        out.extend(half(second)?);
+        Some(out)
     }
-    Some(out)
+
+    /// Reads a cache, its halves at the same time. One that cannot be read is as good
+    /// as none.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (head, rest): (Head<'_>, _) = postcard::take_from_bytes(bytes).ok()?;
+        if head.magic != MAGIC {
+            return None;
+        }
+        let (first, second) = rest.split_at_checked(head.split)?;
+        let (first, second) = std::thread::scope(|scope| {
+            let second = scope.spawn(|| half(second, head.counts.1));
+            (
+                half(first, head.counts.0),
+                second.join().unwrap_or_default(),
+            )
+        });
+        let mut entries = first?;
+        entries.extend(second?);
+        Some(Self {
+            keys: head.keys.to_owned(),
+            folders: head.folders,
+            entries,
+        })
+    }
 }
 
-/// Reads a cache: the keys it is for, and its entries. A cache that cannot be read is
-/// as good as none.
-pub(super) fn decode(bytes: &[u8]) -> Option<(String, Vec<Entry>)> {
-    let (head, mut rest): (Head<'_>, _) = postcard::take_from_bytes(bytes).ok()?;
-    if head.magic != MAGIC {
-        return None;
-    }
+fn half(mut rest: &[u8], count: usize) -> Option<Vec<Entry>> {
     // A count from a damaged file must not reserve the world.
-    let mut entries = Vec::with_capacity(head.count.min(bytes.len() / 64));
-    for _ in 0..head.count {
+    let mut entries = Vec::with_capacity(count.min(rest.len() / 64));
+    for _ in 0..count {
         let (flat, after): (Flat<'_>, _) = postcard::take_from_bytes(rest).ok()?;
         entries.push(flat.entry()?);
         rest = after;
     }
-    rest.is_empty().then(|| (head.keys.to_owned(), entries))
+    rest.is_empty().then_some(entries)
 }
 
 type Pairs<'a> = Vec<(&'a str, &'a str)>;
@@ -439,12 +489,14 @@ mod tests {
                 settled,
                 record,
             }).collect();
-            let bytes = encode("k", &entries).unwrap();
-            let (keys, again) = decode(&bytes).unwrap();
-            prop_assert_eq!(keys, "k");
-            prop_assert_eq!(format!("{entries:?}"), format!("{again:?}"));
+            let mark = Mark { size: 0, mtime: 1, ctime: 2, inode: 3 };
+            let folder = Folder { path: String::new(), mark, settled };
+            let cache = Cache { keys: "k".into(), folders: vec![folder], entries };
+            let bytes = cache.encode().unwrap();
+            let again = Cache::decode(&bytes).unwrap();
+            prop_assert_eq!(format!("{cache:?}"), format!("{again:?}"));
             for end in 0..bytes.len() {
-                prop_assert!(decode(&bytes[..end]).is_none());
+                prop_assert!(Cache::decode(&bytes[..end]).is_none());
             }
         }
     }

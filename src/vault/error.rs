@@ -31,7 +31,7 @@ pub enum VaultError {
         /// The directory that is writable.
         path: PathBuf,
     },
-    /// The state directory has no usable place, or git could not be set up.
+    /// git could not be set up for a new vault.
     #[error("{}: cannot make a git repository: {reason}", .path.display())]
     Git {
         /// The vault.

@@ -1,10 +1,10 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rustix::fs::{self, AtFlags, FileType, Stat};
 use sha2::{Digest, Sha256};
 
-use super::cache::{self, Entry, Mark};
-use super::disk::{DiskError, Durable, Existing, is_leftover};
+use super::cache::{Cache, Entry, Folder, Mark};
+use super::disk::{DiskError, Durable, Existing, is_leftover, split};
 use super::state::INDEX;
 use super::{SECRETS, Vault, VaultError, keyring, layout, meta};
 use crate::model::{Escaped, Record, SecretName};
@@ -25,11 +25,22 @@ pub struct Loaded {
     pub verified: bool,
 }
 
+/// How sure a reading of the index wants to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// Every file is looked at.
+    Files,
+    /// Only folders are.
+    Folders,
+}
+
 /// What a scan of the directories finds.
 #[derive(Default)]
 struct Scan {
     /// Metadata files, by path below `secrets/`.
     files: HashMap<String, Mark>,
+    /// The folders that were listed.
+    folders: Vec<Folder>,
     /// Things that have a metadata file's name and are none, and why.
     strange: Vec<(String, String)>,
 }
@@ -39,59 +50,102 @@ impl Vault {
     /// unchanged. While locked, records whose mac nobody has verified are loaded too,
     /// and `verified` is false.
     pub fn load(&self) -> Result<Loaded, VaultError> {
-        let (scan, cached) = std::thread::scope(|scope| {
-            let cached = scope.spawn(|| self.read_cache());
-            let scan = self.scan();
-            (scan, cached.join().unwrap_or_default())
-        });
-        let (mut scan, cached) = (scan?, cached);
-        let keys = self.trusted_keys()?;
-        let (cached_keys, entries) = cached.unwrap_or_default();
-        let same_keys = keys.as_ref().is_some_and(|keys| *keys == cached_keys);
+        self.load_with(Care::Files)
+    }
 
-        let mut fresh = Vec::with_capacity(scan.files.len());
-        let mut by_path: HashMap<String, Entry> = HashMap::new();
-        let mut stale = entries.len();
-        for mut entry in entries {
+    /// The same for showing alone, and faster: only folders are looked at. Whatever
+    /// was written by strongroom or git is noticed, since they replace files; an edit
+    /// in place, as some editors do, shows at the next [`Vault::load`].
+    pub fn glance(&self) -> Result<Loaded, VaultError> {
+        self.load_with(Care::Folders)
+    }
+
+    fn load_with(&self, care: Care) -> Result<Loaded, VaultError> {
+        let (now, cache, scan, unchanged) = match care {
+            Care::Files => std::thread::scope(|scope| {
+                let cache = scope.spawn(|| self.read_cache());
+                let now = self.tick();
+                let scan = self.scan(&[], &HashSet::new());
+                (now, cache.join().unwrap_or_default(), scan, HashSet::new())
+            }),
+            Care::Folders => {
+                let cache = self.read_cache();
+                let (changed, unchanged) = self.compare(&cache.folders);
+                let now = match changed.is_empty() {
+                    true => i64::MIN,
+                    false => self.tick(),
+                };
+                let known = cache.folders.iter().map(|f| f.path.clone()).collect();
+                let scan = self.scan(&changed, &known);
+                (now, cache, scan, unchanged)
+            }
+        };
+        let mut scan = scan?;
+        let keys = self.trusted_keys()?.unwrap_or_default();
+        let same_keys = !keys.is_empty() && keys == cache.keys;
+        let believe = |entry: &Entry| entry.verified || !self.is_unlocked();
+
+        let old_folders = cache.folders;
+        let mut fresh = Vec::with_capacity(cache.entries.len().max(scan.files.len()));
+        let mut known: HashMap<String, Entry> = HashMap::new();
+        let mut news = false;
+        for mut entry in cache.entries {
             entry.verified &= same_keys;
+            let untouched = unchanged.contains(split(&entry.path).0);
             let mark = scan.files.get(&entry.path);
-            let good = mark == Some(&entry.mark)
-                && entry.settled
-                && (entry.verified || !self.is_unlocked());
-            if good {
+            if entry.settled && believe(&entry) && (untouched || mark == Some(&entry.mark)) {
                 scan.files.remove(&entry.path);
                 fresh.push(entry);
-                stale -= 1;
-            } else if mark.is_some() {
-                by_path.insert(entry.path.clone(), entry);
+                continue;
             }
+            news = true;
+            if untouched {
+                scan.files.insert(entry.path.clone(), entry.mark);
+            }
+            known.insert(entry.path.clone(), entry);
         }
         let mut blocked: BTreeMap<String, String> = BTreeMap::new();
+        let mut unsound: HashSet<String> = HashSet::new();
+        let mut block = |path: &str, why: String| {
+            unsound.insert(split(path).0.to_owned());
+            blocked.insert(title(path), why);
+        };
         for (path, why) in scan.strange {
-            blocked.insert(title(&path), why);
+            block(&path, why);
         }
-        let has_news = stale > 0 || !scan.files.is_empty();
-        let now = if has_news { self.tick() } else { i64::MIN };
         let mut rest: Vec<String> = scan.files.into_keys().collect();
         rest.sort();
-        let mut read_any = stale > 0;
         for path in rest {
-            match self.read_entry(&path, by_path.remove(&path), now) {
+            match self.read_entry(&path, known.remove(&path), now) {
                 Ok(Some(entry)) => {
-                    read_any = true;
+                    news = true;
                     fresh.push(entry);
                 }
                 Ok(None) => {}
-                Err(why) => {
-                    blocked.insert(title(&path), why);
-                }
+                Err(why) => block(&path, why),
             }
         }
         fresh.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-        if read_any {
-            // A cache that cannot be written costs time, nothing else.
-            self.write_cache(keys.as_deref().unwrap_or_default(), &fresh);
+        let mut folders: Vec<Folder> = old_folders
+            .iter()
+            .filter(|folder| unchanged.contains(&folder.path))
+            .cloned()
+            .collect();
+        folders.extend(scan.folders.into_iter().map(|mut folder| {
+            let is_old = folder.mark.mtime < now && folder.mark.ctime < now;
+            folder.settled = is_old && !unsound.contains(&folder.path);
+            folder
+        }));
+        folders.sort_by(|a, b| a.path.cmp(&b.path));
+        let cache = Cache {
+            keys,
+            folders,
+            entries: fresh,
+        };
+        if news || cache.folders != old_folders {
+            self.write_cache(&cache);
         }
+        let fresh = cache.entries;
         let verified = fresh.iter().all(|entry| entry.verified);
         let records = fresh.into_iter().map(|e| (e.record.name.clone(), e.record));
         Ok(Loaded {
@@ -99,6 +153,27 @@ impl Vault {
             blocked,
             verified,
         })
+    }
+
+    /// Which of the folders the cache knows have changed, and which have not. A
+    /// folder that is gone is neither.
+    fn compare(&self, folders: &[Folder]) -> (Vec<String>, HashSet<String>) {
+        let mut changed = Vec::new();
+        let mut unchanged = HashSet::with_capacity(folders.len());
+        for folder in folders {
+            let stat = self.root.open_dir(&below(&folder.path));
+            match stat.ok().and_then(|dir| fs::fstat(&dir).ok()) {
+                Some(stat) if folder.settled && Mark::of(&stat) == folder.mark => {
+                    unchanged.insert(folder.path.clone());
+                }
+                Some(_) => changed.push(folder.path.clone()),
+                None => {}
+            }
+        }
+        if folders.is_empty() {
+            changed.push(String::new());
+        }
+        (changed, unchanged)
     }
 
     /// The commitment of the keys that verify, or verified, this vault's macs.
@@ -150,19 +225,17 @@ impl Vault {
         }))
     }
 
-    fn read_cache(&self) -> Option<(String, Vec<Entry>)> {
-        let (bytes, _) = self.state.root().read(INDEX, MAX).ok()?;
-        cache::decode(&bytes)
+    fn read_cache(&self) -> Cache {
+        let bytes = self.state.root().read(INDEX, MAX);
+        let cache = bytes.ok().and_then(|(bytes, _)| Cache::decode(&bytes));
+        cache.unwrap_or_default()
     }
 
-    fn write_cache(&self, keys: &str, entries: &[Entry]) {
-        if let Some(bytes) = cache::encode(keys, entries) {
-            let later = Durable::Later;
-            drop(
-                self.state
-                    .root()
-                    .write(INDEX, &bytes, Existing::Replace, later),
-            );
+    /// A cache that cannot be written costs time, nothing else.
+    fn write_cache(&self, cache: &Cache) {
+        if let Some(bytes) = cache.encode() {
+            let root = self.state.root();
+            drop(root.write(INDEX, &bytes, Existing::Replace, Durable::Later));
         }
     }
 
@@ -179,23 +252,38 @@ impl Vault {
         }
     }
 
-    fn scan(&self) -> Result<Scan, VaultError> {
+    /// Lists the folders, and those in them that are not known; all without any.
+    fn scan(&self, folders: &[String], known: &HashSet<String>) -> Result<Scan, VaultError> {
         let mut scan = Scan::default();
-        self.scan_dir("", &mut scan)?;
+        if known.is_empty() {
+            self.scan_dir("", known, &mut scan)?;
+            return Ok(scan);
+        }
+        for folder in folders {
+            self.scan_dir(folder, known, &mut scan)?;
+        }
         Ok(scan)
     }
 
-    fn scan_dir(&self, folder: &str, scan: &mut Scan) -> Result<(), VaultError> {
-        let full = match folder {
-            "" => SECRETS.to_owned(),
-            folder => format!("{SECRETS}/{folder}"),
-        };
+    fn scan_dir(
+        &self,
+        folder: &str,
+        known: &HashSet<String>,
+        scan: &mut Scan,
+    ) -> Result<(), VaultError> {
+        let full = below(folder);
         let dir = match self.root.open_dir(&full) {
             // git keeps no empty directory, so a clone of an empty vault has none.
             Err(error) if error.is_not_found() => return Ok(()),
             dir => dir?,
         };
+        // Before the listing: what changes later is to show.
         let fail = |e| DiskError::io(self.root.full(&full), "list", e);
+        scan.folders.push(Folder {
+            path: folder.to_owned(),
+            mark: Mark::of(&fs::fstat(&dir).map_err(fail)?),
+            settled: false,
+        });
         for entry in fs::Dir::read_from(&dir).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let raw = entry.file_name();
@@ -227,7 +315,9 @@ impl Vault {
                 (FileType::RegularFile, Some(mark)) if is_metadata => {
                     scan.files.insert(path, mark);
                 }
-                (FileType::Directory, _) if !is_metadata => self.scan_dir(&path, scan)?,
+                // Listed by itself, if it has changed.
+                (FileType::Directory, _) if known.contains(&path) => {}
+                (FileType::Directory, _) if !is_metadata => self.scan_dir(&path, known, scan)?,
                 (FileType::Symlink, _) => {
                     scan.strange
                         .push((path, "it is a symbolic link".to_owned()));
@@ -259,6 +349,14 @@ impl Mark {
             ),
             inode: stat.st_ino,
         }
+    }
+}
+
+/// A folder's path below the vault.
+fn below(folder: &str) -> String {
+    match folder {
+        "" => SECRETS.to_owned(),
+        folder => format!("{SECRETS}/{folder}"),
     }
 }
 

@@ -250,6 +250,10 @@ fn read_text(root: &Root, path: &str, cap: usize) -> Result<String, VaultError> 
 }
 
 #[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
 mod book_tests;
+#[cfg(test)]
+mod index_tests;
 #[cfg(test)]
 mod tests;

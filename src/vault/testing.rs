@@ -1,8 +1,10 @@
 //! What the tests of this room share.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::{InitOptions, Transaction, Vault};
+use super::{InitOptions, Transaction, Vault, VaultError};
 use crate::crypto::Identity;
 use crate::model::{
     Attributes, Author, Change, Content, Origin, Record, SecretName, SecretValue, StagingLabel,
@@ -112,4 +114,55 @@ pub(super) fn put(tx: &mut Transaction<'_>, secret: &str, version: u32, value: &
     let mut record = old.unwrap_or_else(|| Record::new(name));
     record.apply(&change, Author::Here).unwrap();
     tx.put(record);
+}
+
+pub(super) fn git(dir: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.org"])
+        .args(args)
+        .current_dir(dir)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The files under a directory of the vault, without git's own.
+pub(super) fn listing(root: &Path) -> Vec<String> {
+    let output = Command::new("find")
+        .args([".", "-name", ".git", "-prune", "-o", "-type", "f", "-print"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let mut lines: Vec<String> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(ToOwned::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+pub(super) fn age_files(fixture: &Fixture) -> Vec<String> {
+    let mut all = listing(&fixture.root());
+    all.retain(|p| p.starts_with("./secrets/") && p.ends_with(".age"));
+    all
+}
+
+pub(super) fn value_of(
+    vault: &Vault,
+    secret: &str,
+    version: u32,
+) -> Result<SecretValue, VaultError> {
+    let record = vault.record(&name(secret))?.unwrap();
+    vault.read(&record, &id(version))
+}
+
+pub(super) fn edit(path: &Path, from: &str, to: &str) {
+    let before = fs::read_to_string(path).unwrap();
+    assert!(before.contains(from), "{from}");
+    fs::write(path, before.replacen(from, to, 1)).unwrap();
 }

@@ -78,7 +78,7 @@ pub struct Transaction<'v> {
     weight: usize,
     added: BTreeSet<(SecretName, VersionId)>,
     /// Value files on disk that no written metadata vouches for yet.
-    loose: Vec<(SecretName, String)>,
+    loose: BTreeMap<SecretName, Vec<String>>,
     /// Everything written or removed, for git.
     touched: BTreeSet<String>,
     changed: usize,
@@ -110,7 +110,7 @@ impl Vault {
             waiting: Vec::new(),
             weight: 0,
             added: BTreeSet::new(),
-            loose: Vec::new(),
+            loose: BTreeMap::new(),
             touched: BTreeSet::new(),
             changed: 0,
             use_git: self.config().git.commit,
@@ -244,7 +244,8 @@ impl Transaction<'_> {
             self.vault
                 .root
                 .write(&path, bytes, Existing::Keep, durable)?;
-            self.loose.push((plain.name.clone(), path.clone()));
+            let loose = self.loose.entry(plain.name.clone()).or_default();
+            loose.push(path.clone());
             self.touched.insert(path);
         }
         Ok(())
@@ -282,7 +283,7 @@ impl Transaction<'_> {
             self.touched.insert(path);
             self.changed += 1;
         }
-        self.loose.retain(|(owner, _)| owner != name);
+        self.loose.remove(name);
         Ok(())
     }
 
@@ -348,7 +349,7 @@ impl Transaction<'_> {
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        for (_, path) in &self.loose {
+        for path in self.loose.values().flatten() {
             // Nothing is lost if one stays: `fsck` lists it and `gc` removes it.
             drop(self.vault.root.remove(path));
         }

@@ -2,6 +2,7 @@
 //! and `plan --offline` need no network. It holds no value.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,6 @@ pub struct Fetched {
 #[serde(deny_unknown_fields)]
 struct File {
     format: u32,
-    fetched: i64,
     listed: usize,
     foreign: Vec<(String, String)>,
     secrets: BTreeMap<String, Entry>,
@@ -96,7 +96,6 @@ pub(super) fn save(
     let view = &fetched.view;
     let file = File {
         format: 1,
-        fetched: fetched.at.millis(),
         listed: view.listed,
         foreign: view.foreign.clone(),
         secrets: view
@@ -113,24 +112,35 @@ pub(super) fn save(
     };
     let path = path(remote);
     let bytes = serde_json::to_vec(&file).map_err(|_| state.damaged(&path))?;
-    // It can be fetched again, so it need not survive a power cut; it is never half
-    // written, whatever happens.
-    let later = Durable::Later;
-    state
-        .root()
-        .write(&path, &bytes, Existing::Replace, later)?;
-    Ok(())
+    // A remote that shows what it showed before costs no write: only the file's date
+    // says when it was asked.
+    let known = state.root().read(&path, MAX).ok();
+    if known.is_none_or(|(known, _)| known != bytes) {
+        // It can be fetched again, so it need not survive a power cut; it is never
+        // half written, whatever happens.
+        let later = Durable::Later;
+        state
+            .root()
+            .write(&path, &bytes, Existing::Replace, later)?;
+    }
+    let millis = u64::try_from(fetched.at.millis()).unwrap_or(0);
+    let asked = UNIX_EPOCH + Duration::from_millis(millis);
+    std::fs::File::open(state.root().full(&path))
+        .and_then(|file| file.set_modified(asked))
+        .map_err(|_| state.damaged(&path))
 }
 
 /// The view that was kept last. A file that cannot be read is as good as none: it is
 /// fetched anew.
 pub(super) fn load(state: &State, remote: &RemoteName) -> Result<Option<Fetched>, StateError> {
-    let bytes = match state.root().read(&path(remote), MAX) {
-        Ok((bytes, _)) => bytes,
+    let (bytes, stat) = match state.root().read(&path(remote), MAX) {
+        Ok(read) => read,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    Ok(parse(&bytes))
+    let millis = stat.st_mtime.saturating_mul(1000) + stat.st_mtime_nsec.cast_signed() / 1_000_000;
+    let at = Timestamp::from_millis(millis);
+    Ok(parse(&bytes).map(|view| Fetched { at, view }))
 }
 
 /// Forgets the view of a remote that is no more.
@@ -138,7 +148,7 @@ pub(super) fn forget(state: &State, remote: &RemoteName) -> Result<(), StateErro
     Ok(state.root().remove(&path(remote))?)
 }
 
-fn parse(bytes: &[u8]) -> Option<Fetched> {
+fn parse(bytes: &[u8]) -> Option<RemoteView> {
     let file: File = serde_json::from_slice(bytes).ok()?;
     if file.format != 1 {
         return None;
@@ -155,10 +165,7 @@ fn parse(bytes: &[u8]) -> Option<Fetched> {
         };
         view.secrets.insert(name.parse().ok()?, sight);
     }
-    Some(Fetched {
-        at: Timestamp::from_millis(file.fetched),
-        view,
-    })
+    Some(view)
 }
 
 fn put(secret: &RemoteSecret) -> Secret {

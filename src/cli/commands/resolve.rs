@@ -14,18 +14,18 @@ use crate::plan::{Choice, resolve};
 ///
 /// Example: strongroom resolve prod/db --ours
 #[derive(Debug, Args)]
-#[group(id = "choice", required = true, multiple = false, args = ["ours", "theirs", "to"])]
+#[command(group(clap::ArgGroup::new("choice").required(true)))]
 pub struct Resolve {
     /// The secret's name
     name: SecretName,
     /// Keep what is here, and push it
-    #[arg(long)]
+    #[arg(long, group = "choice")]
     ours: bool,
     /// Take what is there
-    #[arg(long)]
+    #[arg(long, group = "choice")]
     theirs: bool,
     /// Make another version the answer on both sides
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", group = "choice")]
     to: Option<String>,
     /// Only the conflict with this id
     #[arg(long, value_name = "ID")]

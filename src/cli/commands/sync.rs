@@ -303,8 +303,14 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
     if let Some(reason) = &report.uncommitted {
         ui.warn(&format!("written, but not committed to git: {reason}"));
     }
+    let mut skipped = 0;
     for (name, note) in &report.notes {
-        ui.status(&format!("{name}: {note}"));
+        if matches!(note.kind, crate::plan::NoteKind::Blocked(_)) {
+            skipped += 1;
+            ui.warn(&format!("{name}: {note}"));
+        } else {
+            ui.status(&format!("{name}: {note}"));
+        }
     }
     let mut failed = 0;
     let mut integrity = false;
@@ -349,10 +355,15 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
             "StepsHere": report.here,
             "StepsThere": report.there,
             "Failed": failed,
+            "Skipped": skipped,
             "Conflicts": report.conflicts.iter().map(|(n, c)| c.id(n)).collect::<Vec<_>>(),
         }))?;
     } else if report.is_quiet() && report.stopped.is_none() {
-        ui.status("In step: nothing to do");
+        ui.status(if skipped == 0 {
+            "In step: nothing to do"
+        } else {
+            "Nothing to do for the others"
+        });
     } else {
         ui.status(&format!(
             "{done} secrets in step now; {} versions copied, {} steps here, {} there",
@@ -376,6 +387,9 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
         if denied {
             ui.hint("what was denied is tried again at the next sync");
         }
+        return Ok(Exit::Partial);
+    }
+    if skipped > 0 && report.conflicts.is_empty() {
         return Ok(Exit::Partial);
     }
     if !report.conflicts.is_empty() {
