@@ -10,4 +10,7 @@ mod aws_changes;
 mod aws_faults;
 mod aws_store;
 mod canned;
+mod frozen;
+mod home;
 mod moto;
+mod reader;
