@@ -12,4 +12,7 @@ mod aws_store;
 mod canned;
 mod cli;
 mod cli_faults;
+mod frozen;
+mod home;
 mod moto;
+mod reader;

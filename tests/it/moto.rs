@@ -23,7 +23,7 @@ pub(crate) const REGION: &str = "eu-west-1";
     clippy::disallowed_methods,
     reason = "a test finds its tools; no part of the program does"
 )]
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let told = std::env::var_os("STRONGROOM_TEST_VENV").map(PathBuf::from);
     let venv = told
         .clone()

@@ -1,0 +1,293 @@
+//! The second reader, written from the book, and the vaults that the program makes.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::frozen::frozen;
+use super::home::{Home, output, said};
+use super::moto::python;
+
+/// The second reader on the vault of a home; the passphrase goes to its descriptor 0.
+struct Reader {
+    python: PathBuf,
+}
+
+impl Reader {
+    fn find() -> Option<Self> {
+        python().map(|python| Self { python })
+    }
+
+    fn run(&self, home: &Home, args: &[&str], passphrase: Option<&str>) -> Output {
+        let mut command = Command::new(&self.python);
+        command
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/reader/strongroom_reader.py"
+            ))
+            .args(args)
+            .arg("--identity")
+            .arg(home.identity());
+        if passphrase.is_some() {
+            command.args(["--passphrase-fd", "0"]);
+        }
+        output(command, passphrase.unwrap_or_default().as_bytes())
+    }
+
+    fn verify(&self, home: &Home, passphrase: Option<&str>) -> Output {
+        let vault = home.vault();
+        self.run(home, &["verify", vault.to_str().unwrap()], passphrase)
+    }
+
+    fn get(&self, home: &Home, args: &[&str], passphrase: Option<&str>) -> Vec<u8> {
+        let vault = home.vault();
+        let mut all = vec!["get", vault.to_str().unwrap()];
+        all.extend(args);
+        let done = self.run(home, &all, passphrase);
+        assert!(done.status.success(), "{args:?}: {}", said(&done));
+        done.stdout
+    }
+
+    /// The reader refuses the vault, and says this.
+    fn refuses(&self, home: &Home, reason: &str) {
+        let done = self.verify(home, None);
+        assert_eq!(done.status.code(), Some(1), "the reader accepts it");
+        assert!(said(&done).contains(reason), "{}", said(&done));
+    }
+}
+
+fn unsealed() -> Home {
+    let home = Home::new();
+    let done = home.run(&["init", "vault", "--no-passphrase"], b"");
+    assert!(done.status.success(), "{}", said(&done));
+    home
+}
+
+/// The files below a folder whose names end so, sorted.
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, end));
+        } else if path.extension() == Some(OsStr::new(end)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The only value file of a folder.
+fn only(folder: &Path) -> PathBuf {
+    let found = files(folder, "age");
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.into_iter().next().unwrap()
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{} lacks {from}", path.display());
+    std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn the_reader_opens_what_the_program_writes() {
+    let Some(reader) = Reader::find() else { return };
+    let home = unsealed();
+    let long = "Long/".repeat(80);
+    let all: Vec<u8> = (0..=255).collect();
+    let largest = vec![b'x'; 65_536];
+    let values: BTreeMap<&str, (&[u8], bool)> = BTreeMap::from([
+        ("prod/db", ("gr\u{fc}n \u{1f511}\r\n\n".as_bytes(), false)),
+        ("Prod/DB", (b"capitals".as_slice(), false)),
+        ("con", (b"device".as_slice(), false)),
+        (".git/config", (b"not git".as_slice(), false)),
+        ("a.toml/b", (b"b".as_slice(), false)),
+        (&long, (b"400 characters".as_slice(), false)),
+        ("bytes", (&all, true)),
+        ("largest", (&largest, false)),
+        ("empty", (b"".as_slice(), false)),
+    ]);
+    for (name, (value, binary)) in &values {
+        let mut args = vec![
+            "put",
+            *name,
+            "--description",
+            "d \u{202e}\"\\",
+            "-t",
+            "a b=c",
+        ];
+        if *binary {
+            args.push("--binary");
+        }
+        home.ok(&args, value);
+    }
+    let second = "0b7c3a52-5d1e-4b7a-8f4e-2f0a3c5d7e90";
+    let odd = "An Id that is no part of a file's name";
+    home.ok(&["put", "prod/db", "--version-id", second], b"second");
+    home.ok(&["label", "prod/db", "green", "--to", second], b"");
+    home.ok(&["put", "prod/db", "--version-id", odd], b"third");
+    home.ok(&["rm", "con"], b"");
+    home.ok(&["rm", "empty", "--force", "--yes"], b"");
+
+    let done = reader.verify(&home, None);
+    assert!(done.status.success(), "{}", said(&done));
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(
+        text.starts_with("ok: 9 secrets, 11 versions, 11 value files\n"),
+        "{text}"
+    );
+    for (name, (value, _)) in &values {
+        if *name != "prod/db" {
+            assert_eq!(reader.get(&home, &[name], None), *value, "{name}");
+        }
+    }
+    assert_eq!(reader.get(&home, &["prod/db"], None), b"third");
+    for (id, value) in [(second, b"second".as_slice()), (odd, b"third")] {
+        assert_eq!(
+            reader.get(&home, &["prod/db", "--version", id], None),
+            value
+        );
+    }
+}
+
+#[test]
+fn the_reader_opens_a_sealed_identity() {
+    let Some(reader) = Reader::find() else { return };
+    let home = Home::new();
+    // Decomposed here, composed for the reader: both are the same passphrase.
+    let done = home.run(
+        &["init", "vault", "--passphrase-fd", "0"],
+        "cafe\u{301} ole".as_bytes(),
+    );
+    assert!(done.status.success(), "{}", said(&done));
+    std::fs::write(home.path().join("value"), "sealed away").unwrap();
+    home.ok(
+        &["put", "prod/db", "--file", "value", "--passphrase-fd", "0"],
+        "caf\u{e9} ole".as_bytes(),
+    );
+    let right = Some("caf\u{e9} ole");
+    assert_eq!(reader.get(&home, &["prod/db"], right), b"sealed away");
+    let wrong = reader.verify(&home, Some("cafe ole"));
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        said(&wrong).contains("another passphrase"),
+        "{}",
+        said(&wrong)
+    );
+}
+
+#[test]
+fn the_reader_opens_the_frozen_vault() {
+    let Some(reader) = Reader::find() else { return };
+    let home = frozen();
+    let done = reader.verify(&home, None);
+    assert!(done.status.success(), "{}", said(&done));
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(text.starts_with("ok: 25 secrets, 32 versions, "), "{text}");
+    assert!(text.contains("key: 097a-d1eb-a563-5dc6-987c\n"), "{text}");
+}
+
+#[test]
+fn the_reader_refuses_what_was_tampered_with() {
+    let Some(reader) = Reader::find() else { return };
+    let make = || {
+        let home = unsealed();
+        home.ok(&["put", "a/one"], b"first");
+        home.ok(&["put", "b/two"], b"second");
+        home
+    };
+
+    let home = make();
+    let meta = home.vault().join("secrets/a/one.toml");
+    replace(&meta, "\"AWSCURRENT\"", "\"AWSPREVIOUS\"");
+    reader.refuses(&home, "secrets/a/one.toml: the mac is wrong");
+
+    let home = make();
+    let (one, two) = (
+        home.vault().join("secrets/a"),
+        home.vault().join("secrets/b"),
+    );
+    let (one, two) = (only(&one), only(&two));
+    let kept = std::fs::read(&one).unwrap();
+    std::fs::copy(&two, &one).unwrap();
+    std::fs::write(&two, kept).unwrap();
+    reader.refuses(&home, "its hash is not the one in its name");
+
+    // The same under names whose hashes fit: only the container tells.
+    let home = make();
+    let (one, two) = (
+        home.vault().join("secrets/a"),
+        home.vault().join("secrets/b"),
+    );
+    let (one, two) = (only(&one), only(&two));
+    let ct8 = |path: &Path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.rsplit('.').nth(1).unwrap().to_owned()
+    };
+    let moved = one.to_str().unwrap().replace(&ct8(&one), &ct8(&two));
+    std::fs::rename(&two, moved).unwrap();
+    std::fs::remove_file(&one).unwrap();
+    reader.refuses(&home, "a value of another secret");
+
+    let home = make();
+    let one = only(&home.vault().join("secrets/a"));
+    let bytes = std::fs::read(&one).unwrap();
+    std::fs::write(&one, &bytes[..bytes.len() - 1]).unwrap();
+    reader.refuses(&home, "its hash is not the one in its name");
+
+    let home = make();
+    std::fs::remove_file(only(&home.vault().join("secrets/b"))).unwrap();
+    reader.refuses(&home, "b/two: no value file of version");
+
+    let home = make();
+    let secrets = home.vault().join("secrets");
+    std::fs::rename(secrets.join("a/one.toml"), secrets.join("a/other.toml")).unwrap();
+    reader.refuses(&home, "lies at another path");
+
+    let home = make();
+    replace(
+        &home.vault().join("strongroom.toml"),
+        "count = 10",
+        "count = 99",
+    );
+    reader.refuses(&home, "strongroom.toml: the mac is wrong");
+
+    let home = make();
+    replace(
+        &home.vault().join("keys/default.toml"),
+        "epoch = 1",
+        "epoch = 2",
+    );
+    reader.refuses(&home, "keys/default.toml: the mac is wrong");
+}
+
+#[test]
+fn stock_age_opens_a_secret_in_two_steps() {
+    let found = Command::new("age").arg("--version").output();
+    if found.is_err() {
+        eprintln!("skipped: no age; Debian has it as the package age");
+        return;
+    }
+    let home = unsealed();
+    home.ok(&["put", "prod/db", "--binary"], b"\x00gr\xfcn\n");
+    let decrypt = |identity: &Path, file: &Path| {
+        let mut command = Command::new("age");
+        command.arg("-d").arg("-i").arg(identity).arg(file);
+        let done = output(command, b"");
+        assert!(done.status.success(), "{}", said(&done));
+        done.stdout
+    };
+    let key = home.path().join("k");
+    let keyring = decrypt(&home.identity(), &home.vault().join("keys/default.age"));
+    std::fs::write(&key, keyring).unwrap();
+    let text = decrypt(&key, &only(&home.vault().join("secrets")));
+    let end = text.windows(2).position(|two| two == b"\n\n").unwrap() + 2;
+    let header = String::from_utf8(text[..end].to_vec()).unwrap();
+    assert!(header.contains("\nname: prod/db\n"), "{header}");
+    assert!(header.ends_with("\nsize: 6\n\n"), "{header}");
+    assert_eq!(&text[end..end + 6], b"\x00gr\xfcn\n");
+    assert!(text[end + 6..].iter().all(|byte| *byte == 0));
+}

@@ -1,0 +1,299 @@
+"""A second reader of strongroom's vaults, format 1, written from the book's pages alone.
+
+    strongroom_reader.py verify VAULT --identity FILE [--passphrase-fd N]
+    strongroom_reader.py get VAULT NAME [--version ID] --identity FILE [--passphrase-fd N]
+
+It shares no code with strongroom. Exit code 1 and a reason on any mismatch.
+"""
+
+import argparse
+import hashlib
+import hmac
+import json
+import os
+import re
+import stat
+import sys
+
+sys.dont_write_bytecode = True
+
+import age_file  # noqa: E402
+import identity  # noqa: E402
+import names  # noqa: E402
+import texts  # noqa: E402
+from age_file import Bad  # noqa: E402
+from texts import need  # noqa: E402
+
+UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TEMPORARY = re.compile(r"\.strongroom-.*\.tmp")
+
+
+def padded(n):
+    if n <= 512:
+        return 512
+    e = n.bit_length() - 1
+    s = e.bit_length()
+    mask = (1 << (e - s)) - 1
+    return (n + mask) & ~mask
+
+
+def container(plain):
+    """Header fields and payload of a value."""
+    head, mark, rest = plain.partition(b"\n\n")
+    try:
+        lines = head.decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise Bad("a container's header that is not text") from None
+    if re.fullmatch(r"strongroom-value/(0|[1-9][0-9]*)", lines[0]) and lines[0] != "strongroom-value/1":
+        raise Bad("another version of the container: needs a newer reader")
+    keys = ("vault", "name", "version", "kind", "created", "salt", "size")
+    need(mark and lines[0] == "strongroom-value/1" and len(lines) == 8, "no container of a value")
+    got = {}
+    for key, line in zip(keys, lines[1:]):
+        need(line.startswith(key + ": "), f"a container without {key}")
+        got[key] = line[len(key) + 2 :]
+    need(UUID.fullmatch(got["vault"]), "a container's vault")
+    need(names.NAME.fullmatch(got["name"]), "a container's name")
+    try:
+        version = json.loads(got["version"])
+    except ValueError:
+        version = None
+    need(isinstance(version, str), "a container's version")
+    need(json.dumps(version, ensure_ascii=False) == got["version"], "a version not in its one spelling")
+    texts.version_id(version)
+    need(got["kind"] in ("string", "binary"), "a container's kind")
+    if got["created"] != "-":
+        identity.check_time(got["created"])
+    need(len(identity.base64_bytes(got["salt"])) == 16, "a container's salt")
+    need(re.fullmatch("0|[1-9][0-9]{0,4}", got["size"]) and int(got["size"]) <= 65_536, "a container's size")
+    size, used = int(got["size"]), len(head) + 2 + int(got["size"])
+    payload, padding = rest[:size], rest[size:]
+    need(len(payload) == size, "a container shorter than its size")
+    need(len(plain) == padded(used) and not any(padding), "a container's padding")
+    if got["kind"] == "string":
+        try:
+            payload.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Bad("a string that is not UTF-8") from None
+    got["version"] = version
+    return got, payload
+
+
+class Vault:
+    """A vault whose keyring, member list and settings are verified."""
+
+    def __init__(self, root, member):
+        self.root = root
+        plain = age_file.decrypt(
+            self.read("keys/default.age"), member, header=65_536, x25519=None, plain=4_096
+        )
+        self.keyring = self.at("keys/default.age", identity.plain, plain)
+        settings = self.read("strongroom.toml")
+        found = re.search(rb'^vault_id = "([0-9a-f-]{36})"$', settings, re.M)
+        need(found and UUID.fullmatch(found[1].decode()), "strongroom.toml: no vault_id")
+        self.id = found[1].decode()
+        self.mac_key, self.digest_key, commitment = (
+            age_file.hkdf(self.keyring.text.encode(), b"strongroom/v1", f"{p}\0{self.id}".encode())
+            for p in ("mac", "digest", "commitment")
+        )
+        self.commitment = commitment.hex()
+        self.at("keys/default.toml", self.members)
+        self.at("strongroom.toml", self.settings, settings)
+
+    def at(self, path, check, *args):
+        try:
+            return check(*args)
+        except Bad as reason:
+            raise Bad(f"{path}: {reason}") from None
+
+    def read(self, path):
+        full = self.root
+        for part in path.split("/"):
+            full = os.path.join(full, part)
+            mode = os.lstat(full).st_mode
+            need(not stat.S_ISLNK(mode), f"{path}: a symbolic link")
+        need(stat.S_ISREG(mode), f"{path}: not a regular file")
+        with open(full, "rb") as file:
+            return file.read()
+
+    def mac(self, domain):
+        prefix = f"strongroom/v1/{domain}\0".encode()
+        return lambda body: hmac.digest(self.mac_key, prefix + body, hashlib.sha256).hex()
+
+    def members(self):
+        body = texts.open_text(self.read("keys/default.toml"), self.mac("keyring"))
+        table = texts.parse(body)
+        need(table.pop("format") == 1 and table.pop("name", None) == "default", "its name")
+        epoch = table.pop("epoch", None)
+        need(type(epoch) is int and epoch >= 1, "its epoch")
+        recipient, commitment = texts.string(table, "recipient"), texts.string(table, "commitment")
+        need(recipient == self.keyring.recipient, "the recipient is not that of the keyring")
+        need(commitment == self.commitment, "the commitment is not that of the keyring")
+        need(table.pop("prefixes", None) == [""], "its prefixes")
+        members = texts.table_of(table, "member", list)
+        texts.empty(table, "the file")
+        out = f'format = 1\nname = "default"\nepoch = {epoch}\n'
+        out += texts.line("recipient", recipient) + texts.line("commitment", commitment)
+        out += 'prefixes = [""]\n\n'
+        for member in members:
+            name, key = texts.string(member, "name"), texts.string(member, "recipient")
+            texts.empty(member, "member")
+            age_file.check_recipient(key)
+            out += texts.section("[[member]]", [texts.line("name", name), texts.line("recipient", key)])
+        need(body == out, "not in the canonical form")
+
+    def settings(self, data):
+        table = texts.parse(texts.open_text(data, self.mac("vault")))
+        need(table.pop("format") == 1 and table.pop("vault_id", None) == self.id, "its vault_id")
+        days = table.pop("recovery_window", 30)
+        need(type(days) is int and 7 <= days <= 30, "recovery_window")
+        git, guard = texts.table_of(table, "git"), texts.table_of(table, "max_delete")
+        need(type(git.pop("commit", True)) is bool, "git.commit")
+        count, percent = guard.pop("count", 10), guard.pop("percent", 10)
+        need(type(count) is int and count >= 0, "max_delete.count")
+        need(type(percent) is int and 0 <= percent <= 100, "max_delete.percent")
+        for name, remote in texts.table_of(table, "remote").items():
+            need(texts.REMOTE.fullmatch(name) and isinstance(remote, dict), f"remote {name}")
+            texts.string(remote, "region")
+            need(re.fullmatch("[0-9]{12}", texts.string(remote, "account", True) or "0" * 12), "account")
+            texts.string(remote, "profile", True), texts.string(remote, "role_arn", True)
+            endpoint = texts.string(remote, "endpoint", True)
+            need(endpoint is None or endpoint.startswith(("http://", "https://")), "endpoint")
+            need(remote.pop("direction", "two-way") in ("two-way", "pull", "push"), "direction")
+            names_map = texts.table_of(remote, "map")
+            if names_map:
+                texts.string(names_map, "local"), texts.string(names_map, "remote")
+            texts.empty(names_map, "map")
+            for key in ("include", "exclude"):
+                prefixes = remote.pop(key, [])
+                need(isinstance(prefixes, list) and all(isinstance(p, str) for p in prefixes), key)
+            texts.empty(remote, f"remote {name}")
+        for rest, where in ((git, "git"), (guard, "max_delete"), (table, "the file")):
+            texts.empty(rest, where)
+
+    def secret(self, path):
+        """Name, labels and versions of the metadata at this path below `secrets/`."""
+        names.decode(path)
+        return texts.metadata(self.read(f"secrets/{path}"), self.mac("secret"), path)
+
+    def value(self, path, name, versions):
+        """The version and payload of a value file, all checks made."""
+        data = self.read(f"secrets/{path}")
+        stem, vkey, ct8 = names.value_parts(path)
+        need(hashlib.sha256(data).hexdigest()[:8] == ct8, "its hash is not the one in its name")
+        got, payload = container(age_file.decrypt(data, self.keyring))
+        need(got["vault"] == self.id, "a value of another vault")
+        need(got["name"] == name and f"{stem}.toml" == names.encode(name), "a value of another secret")
+        need(names.vkey(got["version"]) == vkey and got["version"] in versions, "a value of another version")
+        version = versions[got["version"]]
+        need(got["kind"] == version["kind"], "a value of another kind")
+        digest = hmac.digest(self.digest_key, got["kind"].encode() + b"\0" + payload, hashlib.sha256)
+        need(digest.hex() == version["digest"], "a value with another digest")
+        return got["version"], payload
+
+    def files(self):
+        """The files below `secrets/`: metadata paths, value paths, and how many are not the vault's."""
+        metadata, values, strangers = [], [], 0
+        top = os.path.join(self.root, "secrets")
+        for folder, folders, files in os.walk(top, onerror=fail):
+            for entry in folders + files:
+                path = os.path.relpath(os.path.join(folder, entry), top)
+                mode = os.lstat(os.path.join(folder, entry)).st_mode
+                good = stat.S_ISDIR(mode) if entry in folders else stat.S_ISREG(mode)
+                need(good, f"secrets/{path}: neither a file nor a directory")
+                if entry in folders or TEMPORARY.fullmatch(entry):
+                    continue
+                if entry.endswith(".toml"):
+                    metadata.append(path)
+                elif entry.endswith(".age"):
+                    values.append(path)
+                else:
+                    strangers += 1
+        return sorted(metadata), sorted(values), strangers
+
+
+def fail(error):
+    raise error
+
+
+def verify(vault):
+    metadata, values, strangers = vault.files()
+    secrets, wanted = {}, set()
+    for path in metadata:
+        name, _, versions = vault.at(f"secrets/{path}", vault.secret, path)
+        secrets[path.removesuffix(".toml")] = name, versions
+        wanted |= {(name, v["id"]) for v in versions.values() if v["kind"] != "placeholder"}
+    found, orphans = set(), 0
+    for path in values:
+        stem, vkey, _ = vault.at(f"secrets/{path}", names.value_parts, path)
+        name, versions = secrets.get(stem, (None, {}))
+        if vkey not in map(names.vkey, versions):
+            # A crash before the metadata was written leaves such a file. It means nothing.
+            orphans += 1
+            continue
+        version, _ = vault.at(f"secrets/{path}", vault.value, path, name, versions)
+        found.add((name, version))
+    for name, version in sorted(wanted - found):
+        raise Bad(f"{name}: no value file of version {version}")
+    print(f"ok: {len(secrets)} secrets, {len(found)} versions, {len(values) - orphans} value files")
+    if orphans:
+        print(f"{orphans} value files belong to no version")
+    if strangers:
+        print(f"{strangers} files are not the vault's")
+    key = vault.commitment[:20]
+    print("key: " + "-".join(key[i : i + 4] for i in range(0, 20, 4)))
+
+
+def get(vault, name, version):
+    need(names.NAME.fullmatch(name), f"{name}: not a name")
+    path = names.encode(name)
+    _, labels, versions = vault.at(f"secrets/{path}", vault.secret, path)
+    version = version or labels.get("AWSCURRENT")
+    need(version in versions, f"{name}: no such version")
+    stem = path.removesuffix(".toml")
+    folder = os.path.join(vault.root, "secrets", os.path.dirname(path))
+    for entry in sorted(os.listdir(folder)):
+        candidate = os.path.join(os.path.dirname(path), entry)
+        if not entry.endswith(".age") or TEMPORARY.fullmatch(entry):
+            continue
+        if vault.at(f"secrets/{candidate}", names.value_parts, candidate)[:2] != (stem, names.vkey(version)):
+            continue
+        held, payload = vault.at(f"secrets/{candidate}", vault.value, candidate, name, versions)
+        if held == version:
+            return sys.stdout.buffer.write(payload)
+    raise Bad(f"{name}: no value file of version {version}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="A second reader of strongroom's vaults, format 1.")
+    parser.add_argument("command", choices=("verify", "get"))
+    parser.add_argument("vault")
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--version")
+    parser.add_argument("--identity", required=True)
+    parser.add_argument("--passphrase-fd", type=int)
+    args = parser.parse_args()
+    if (args.command == "get") != (args.name is not None):
+        parser.error("`get` takes the name of a secret, `verify` takes none")
+
+    def passphrase():
+        need(args.passphrase_fd is not None, "the identity is sealed: give --passphrase-fd")
+        with open(args.passphrase_fd, "rb") as file:
+            return file.read().decode().removesuffix("\n")
+
+    try:
+        with open(args.identity, "rb") as file:
+            member = identity.read(file.read(), passphrase)
+        vault = Vault(args.vault, member)
+        if args.command == "verify":
+            verify(vault)
+        else:
+            get(vault, args.name, args.version)
+    except (Bad, OSError, UnicodeDecodeError) as reason:
+        print(f"strongroom_reader: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
