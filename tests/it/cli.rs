@@ -147,6 +147,10 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what was said is all that is wanted of it"
+    )]
     pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),

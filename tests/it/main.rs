@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module for each subject.
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "the helpers of tests are tests; clippy knows only the functions marked as such"

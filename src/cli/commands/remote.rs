@@ -38,7 +38,8 @@ impl Remote {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Way {
-    TwoWay,
+    #[value(name = "two-way")]
+    Both,
     Pull,
     Push,
 }
@@ -116,7 +117,7 @@ impl Add {
                 exclude: self.exclude,
             },
             direction: match self.direction {
-                Way::TwoWay => Direction::TwoWay,
+                Way::Both => Direction::TwoWay,
                 Way::Pull => Direction::Pull,
                 Way::Push => Direction::Push,
             },
