@@ -10,7 +10,7 @@ use crate::model::{
 use crate::plan::{Halt, ResolveError};
 use crate::store::StoreError;
 use crate::sync::SyncError;
-use crate::vault::VaultError;
+use crate::vault::{MetaError, VaultError};
 
 /// Why a command failed: what happened, what a person can do about it, and the exit
 /// code that scripts see.
@@ -151,6 +151,9 @@ impl From<Invalid> for CommandError {
     }
 }
 
+/// What to do about git's conflict markers.
+const TAKE_A_SIDE: &str = "take one side with: git checkout --ours FILE (or --theirs), then commit";
+
 impl From<VaultError> for CommandError {
     fn from(error: VaultError) -> Self {
         let exit = match &error {
@@ -173,12 +176,14 @@ impl From<VaultError> for CommandError {
             VaultError::NoIdentity { .. } => Some(
                 "this identity is not a member of the vault; name another with STRONGROOM_IDENTITY_FILE",
             ),
+            VaultError::Metadata {
+                source: MetaError::ConflictMarkers { .. },
+                ..
+            } => Some(TAKE_A_SIDE),
             VaultError::Metadata { .. } | VaultError::Mac { .. } => Some(
                 "see what else is wrong with: strongroom fsck; git log shows who changed the file",
             ),
-            VaultError::ConflictMarkers { .. } => {
-                Some("take one side with: git checkout --ours FILE (or --theirs), then commit")
-            }
+            VaultError::ConflictMarkers { .. } => Some(TAKE_A_SIDE),
             VaultError::Value { .. }
             | VaultError::OtherValue { .. }
             | VaultError::ValueMissing { .. } => {

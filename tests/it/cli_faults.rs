@@ -141,7 +141,8 @@ fn metadata_that_is_forged_conflicted_or_of_the_future() {
     std::fs::write(&path, format!("<<<<<<< HEAD\n{good}=======\n>>>>>>> x\n")).unwrap();
     refused(&home, Exit::Integrity, || home.run(["get", "a"]))
         .has(name)
-        .has("conflict markers");
+        .has("conflict markers")
+        .has("git checkout --ours");
     home.run(["ls"]).ok().has("blocked");
     std::fs::write(&path, good.replacen("format = 1", "format = 2", 1)).unwrap();
     refused(&home, Exit::Unsupported, || home.run(["get", "a"])).has("newer strongroom");
