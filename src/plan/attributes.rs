@@ -57,7 +57,7 @@ pub(super) fn merge_text<'a>(
         // is it once that other remote has the news too, as after a run cut off.
         let passed_on = sides
             .iter()
-            .any(|s| news(&s) && s.base.is_some() && !edited(&s) && s.there == side.there);
+            .any(|s| news(&s) && !edited(&s) && s.there == side.there);
         if edited(&side) && !passed_on {
             let class = match side.base {
                 Some(_) => Class::Edit,
@@ -100,7 +100,8 @@ pub(super) fn merge_text<'a>(
             // A change travels on: one made here, or one pulled from elsewhere to a
             // remote that was in step. What it was accepted to differ in, it keeps.
             Some((was, there)) => text != was && side.there == there,
-            None => text.is_some(),
+            // At a first meeting only where there is none, or as it was here.
+            None => side.there.is_none() || side.there == here,
         };
         if wanted && side.may_push {
             push.push(side.remote);

@@ -260,14 +260,17 @@ impl<'a> Draft<'a> {
             {
                 if push.contains(&seat.remote) {
                     moves.push((label, *to));
-                } else {
-                    held |= h.contains(&seat.remote);
+                } else if h.contains(&seat.remote) {
+                    held = true;
+                    self.waiting.insert((seat.remote, label.clone()));
                 }
             }
         }
         let wanted: Vec<VersionId> = moves.iter().filter_map(|(_, to)| to.cloned()).collect();
         if !self.put_there(seat, &wanted) {
-            moves.clear();
+            for (label, _) in moves.drain(..) {
+                self.waiting.insert((seat.remote, label.clone()));
+            }
         }
         for (label, to) in moves {
             self.move_there(seat, label, to);

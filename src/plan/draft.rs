@@ -1,13 +1,13 @@
 //! A plan in the making. Each step is tried on copies of both sides as it is
 //! planned, so a plan never holds a step that the model would refuse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::seat::{GONE, Seat};
 use super::{Action, Note, NoteKind, SecretPlan, Side};
 use crate::model::{
     Author, Change, Class, Conflict, Face, Field, Record, RemoteName, SecretBase, SecretName,
-    SecretState, Snapshot,
+    SecretState, Snapshot, StagingLabel,
 };
 
 /// A plan in the making, with the sides as they will be.
@@ -21,6 +21,8 @@ pub(super) struct Draft<'a> {
     /// A tombstone makes room for another secret of its name: what it was labelled
     /// and described with has no say.
     pub(super) anew: bool,
+    /// Label moves that a remote ought to get and may not be given now.
+    pub(super) waiting: BTreeSet<(&'a RemoteName, StagingLabel)>,
     pub(super) broken: Option<String>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Draft<'a> {
             plan: SecretPlan::default(),
             refetched: false,
             anew: false,
+            waiting: BTreeSet::new(),
             broken: None,
         }
     }

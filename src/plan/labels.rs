@@ -54,6 +54,9 @@ pub(super) fn merge_label<'a>(
         side.may_pull
             && side.there != here
             && match side.base {
+                // AWSCURRENT can move, but not vanish: where it is nowhere here, what
+                // the remote has is taken again.
+                Some(_) if label.is_current() && here.is_none() => true,
                 Some((_, there)) => side.there != there,
                 None => side.there.is_some() || !alive,
             }
@@ -61,7 +64,6 @@ pub(super) fn merge_label<'a>(
     // A move made here. Without a recorded origin a label is a mirror, not an edit,
     // whatever the base says (sync.md section 1.2).
     let moved = |side: &LabelSide<'a>| match side.base {
-        // AWSCURRENT can move, but not vanish: that it is nowhere is no edit.
         Some(_) => side.intent.is_some() && !(label.is_current() && here.is_none()),
         None => alive && here.is_some(),
     };
@@ -70,20 +72,24 @@ pub(super) fn merge_label<'a>(
     // back to on purpose. Every pair is compared, so that the answer does not depend
     // on the order of remotes.
     let beats = |a: &LabelSide<'a>, b: &LabelSide<'a>| {
-        a.there == b.there
-            || (label.is_current()
-                && !rolled_back(state, b)
-                && is_ahead(state, sides, a.there, b.there)
-                && !is_ahead(state, sides, b.there, a.there))
+        a.there == b.there || (label.is_current() && replaces(state, sides, a, b))
+    };
+    // What the vault is ahead of is no answer either.
+    let contends = |s: &LabelSide<'a>| {
+        let behind = label.is_current() && moved(s) && may_fast_forward(state, here, s);
+        news(s) && !behind
     };
     let mut answer: Option<&LabelSide<'a>> = None;
-    for side in sides.iter().filter(|s| news(s)) {
-        if sides.iter().all(|other| !news(other) || beats(side, other)) {
+    for side in sides.iter().filter(|s| contends(s)) {
+        if sides
+            .iter()
+            .all(|other| !contends(other) || beats(side, other))
+        {
             answer.get_or_insert(side);
         }
     }
     if answer.is_none()
-        && let Some(side) = sides.iter().rfind(|s| news(s))
+        && let Some(side) = sides.iter().rfind(|s| contends(s))
     {
         return conflict(side, Class::RemoteRemote);
     }
@@ -93,10 +99,10 @@ pub(super) fn merge_label<'a>(
         // this one's; nor is it once that other remote has the answer too, as after a
         // run that was cut off.
         let passed_on = sides.iter().any(|s| {
-            let agreed = s.base.is_some_and(|(was, _)| was == here);
+            let agreed = s.base.is_none_or(|(was, _)| was == here);
             news(s) && !moved(s) && agreed && s.there == theirs.there
         });
-        if passed_on || !sides.iter().any(|s| news(s) && moved(s)) {
+        if passed_on || !sides.iter().any(|s| contends(s) && moved(s)) {
             return spread(label, state, here, theirs, sides);
         }
         // Both sides moved it. Only AWSCURRENT has an ancestry to settle that by.
@@ -122,8 +128,9 @@ pub(super) fn merge_label<'a>(
         let clean = match (side.base, side.intent) {
             (_, Some(from)) if from == side.there => true,
             // A first meeting: what only the remote has and is not pulled stays there.
-            (None, None) if here.is_none() => continue,
-            (None, None) => alive && side.there.is_none(),
+            // A move recorded against an earlier incarnation says nothing of this one.
+            (None, _) if here.is_none() => continue,
+            (None, _) => alive && side.there.is_none(),
             (Some((was, there)), None) => {
                 // Accepted to differ, or a change of the remote that stays there.
                 if was == here || side.there != there {
@@ -173,13 +180,14 @@ fn spread<'a>(
     let (mut push, mut held) = (Vec::new(), Vec::new());
     for side in sides.iter().filter(|s| s.there != to) {
         let in_step = match side.base {
-            Some(_) => {
-                side.there == here
-                    || side.intent == Some(side.there)
-                    || (label.is_current() && was_made_on(state, sides, from.there, side.there))
-            }
-            None => side.there.is_none() && to.is_some(),
+            Some(_) => side.there == here || side.intent == Some(side.there),
+            // Nothing there, or just what the vault had until now.
+            None => side.there.is_none() || side.there == here,
         };
+        // Or it is older than what comes, or than what the vault had.
+        let older = label.is_current()
+            && (replaces(state, sides, from, side) || may_fast_forward(state, here, side));
+        let in_step = in_step || older;
         if in_step && side.may_push {
             push.push(side.remote);
         } else if in_step {
@@ -204,17 +212,17 @@ fn follows(here: Option<&VersionId>, there: Option<&VersionId>, sides: &[LabelSi
             .any(|side| side.there == there && side.previous == here)
 }
 
-/// Whether `newer` was put over `older` itself, or has it among its recorded parents.
-fn was_made_on(
+/// Whether what remote `a` has came after what `b` has, and `b` did not go back to it
+/// on purpose.
+fn replaces(
     state: &SecretState,
     sides: &[LabelSide<'_>],
-    newer: Option<&VersionId>,
-    older: Option<&VersionId>,
+    a: &LabelSide<'_>,
+    b: &LabelSide<'_>,
 ) -> bool {
-    follows(older, newer, sides)
-        || newer
-            .zip(older)
-            .is_some_and(|(n, o)| n != o && state.is_ancestor(o, n))
+    !rolled_back(state, b)
+        && is_ahead(state, sides, a.there, b.there)
+        && !is_ahead(state, sides, b.there, a.there)
 }
 
 /// Whether `newer` was made after `older`: by recorded parents, and by what remotes

@@ -80,9 +80,38 @@ impl<'a> Draft<'a> {
                 ..Face::default()
             };
         }
-        let old_intents = self.record.base.get(seat.remote).map(|b| &b.intents);
+        // Moves recorded against an earlier incarnation say nothing of this one.
+        let same_one = seat.pair.is_some() || old.is_none();
+        let old_intents = self
+            .record
+            .base
+            .get(seat.remote)
+            .filter(|_| same_one)
+            .map(|b| &b.intents);
+        let waits = |label: &StagingLabel| self.waiting.contains(&(seat.remote, label.clone()));
+        let after = remote.labels.clone();
         // Not `old`: what another incarnation was agreed on says nothing of this one.
-        let intents = keep_differences(&mut local, &mut remote, seat.pair, old_intents);
+        let intents = keep_differences(&mut local, &mut remote, seat.pair, old_intents, waits);
+        // Met for the first time, and not all of it is brought together: it is met for
+        // the first time once more, so that nothing is taken for agreed.
+        let apart = |label: &StagingLabel| {
+            let here = self.record.state.labels.get(label);
+            here != after.get(label) && !waits(label)
+        };
+        if seat.pair.is_none()
+            && seat.may_pull
+            && local.lifecycle.is_live()
+            && remote.lifecycle.is_live()
+            && self
+                .record
+                .state
+                .labels
+                .keys()
+                .chain(after.keys())
+                .any(|label| travels(label) && apart(label))
+        {
+            return None;
+        }
         let wrote = self
             .plan
             .actions
@@ -116,12 +145,14 @@ impl<'a> Draft<'a> {
 
 /// What still differs after the plan was not agreed on: it may not be pushed, or is
 /// not pulled. There both halves of the base stay as they were, and a move made here
-/// keeps its origin, so that the next plan sees the same question again.
+/// keeps its origin, so that the next plan sees the same question again. One that waits
+/// since a first meeting starts from what was found there.
 fn keep_differences(
     local: &mut Face,
     remote: &mut Face,
     old: Option<&Pair>,
     old_intents: Option<&BTreeMap<StagingLabel, Option<VersionId>>>,
+    waits: impl Fn(&StagingLabel) -> bool,
 ) -> BTreeMap<StagingLabel, Option<VersionId>> {
     for place in Place::all([&local.attributes.clone(), &remote.attributes.clone()].into_iter()) {
         if place.get(&local.attributes) != place.get(&remote.attributes) {
@@ -147,7 +178,7 @@ fn keep_differences(
         }
         if let Some(from) = old_intents.and_then(|i| i.get(&label)) {
             intents.insert(label.clone(), from.clone());
-        } else if old.is_none() && here.is_some() {
+        } else if old.is_none() && waits(&label) {
             intents.insert(label.clone(), there);
         }
         put_back(local, old.map(|p| &p.local), &label);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use super::check;
+use super::enumeration::reachable;
 use super::worlds::{Far, Half, Intents, Life, Spec};
 
 fn half(life: impl Strategy<Value = Life>) -> impl Strategy<Value = Half> {
@@ -77,7 +78,30 @@ fn spec() -> impl Strategy<Value = Spec> {
         prop::collection::vec(far(), 1..4),
     )
         .prop_map(|(here, parents, far)| Spec { here, parents, far })
-        .prop_map(super::enumeration::reachable)
+        .prop_map(|mut spec| {
+            loop {
+                let mended = reachable(spec.clone());
+                let vanished = |far: &Far| {
+                    let was = far
+                        .base
+                        .is_some_and(|(b, _)| b.life != Life::Gone && b.cur != 0);
+                    was && spec.here.is_some_and(|here| here.cur == 0)
+                };
+                if spec.far.iter().any(vanished) && spec.far.len() > 1 {
+                    spec.far.pop();
+                    continue;
+                }
+                if mended == spec {
+                    return spec;
+                }
+                // What was agreed with one remote cannot be true of all of them.
+                if reachable(mended.clone()) != mended {
+                    spec.far.pop();
+                } else {
+                    spec = mended;
+                }
+            }
+        })
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The laws about what must never happen.
 
-use super::worlds::{Half, Spec, World, travelling};
+use std::collections::BTreeSet;
+
+use super::worlds::{Spec, World, travelling};
 use super::{Holds, consistent, ensure, life_there};
 use crate::model::{
     Attributes, Change, Lifecycle, RemoteName, SecretState, StagingLabel, VersionId, travels,
@@ -79,11 +81,12 @@ pub(super) fn nothing_lost(_: &Spec, world: &World, plan: &SecretPlan) -> Holds 
 
 /// Each move on a remote starts from what is there, and from what somebody here has
 /// seen there as the label's holder: as the recorded origin of a move, as the vault's
-/// own holder before, or, for AWSCURRENT, as an ancestor of what replaces it
-/// (sync.md I9, I15).
+/// own holder before, or, for AWSCURRENT, as an ancestor of that or of what replaces
+/// it (sync.md I9, I15).
 pub(super) fn never_blind(_: &Spec, world: &World, plan: &SecretPlan) -> Holds {
     let mut after = world.clone();
-    let mut created = std::collections::BTreeSet::new();
+    let mut created = BTreeSet::new();
+    let ours = world.state().and_then(SecretState::current);
     for action in &plan.actions {
         if let Side::Remote(remote) = &action.on {
             match &action.change {
@@ -98,7 +101,9 @@ pub(super) fn never_blind(_: &Spec, world: &World, plan: &SecretPlan) -> Holds {
                     let known = created.contains(remote)
                         || seen_before(world, remote, label, from.as_ref())
                         || (label.is_current()
-                            && made_on(world, &after, remote, from.as_ref(), to.as_ref()));
+                            && [to.as_ref(), ours]
+                                .iter()
+                                .any(|newer| made_on(world, &after, from.as_ref(), *newer)));
                     ensure(known, || format!("`{action}` over what nobody here saw"))?;
                 }
                 Change::SetAttributes { to, .. } => {
@@ -122,9 +127,11 @@ fn texts_seen(world: &World, remote: &RemoteName, to: &Attributes) -> Holds {
     for place in Place::all([there, to].into_iter()) {
         let now = place.get(there);
         let agreed = pair.is_some_and(|p| place.get(&p.remote.attributes) == now);
-        ensure(now == place.get(to) || now.is_none() || agreed, || {
-            format!("{place:?} of {remote} replaced unseen")
-        })?;
+        let here = world.state().and_then(|s| place.get(&s.attributes));
+        ensure(
+            now == place.get(to) || now.is_none() || now == here || agreed,
+            || format!("{place:?} of {remote} replaced unseen"),
+        )?;
     }
     Ok(())
 }
@@ -152,25 +159,30 @@ fn seen_before(
         || (meets && from.is_none())
 }
 
-fn made_on(
-    world: &World,
-    after: &World,
-    remote: &RemoteName,
-    from: Option<&VersionId>,
-    to: Option<&VersionId>,
-) -> bool {
+/// Whether `from` is an ancestor of `to`: by recorded parents, and by what remotes
+/// showed as the one before.
+fn made_on(world: &World, after: &World, from: Option<&VersionId>, to: Option<&VersionId>) -> bool {
     let (Some(from), Some(to)) = (from, to) else {
         return false;
     };
-    // Another remote that shows `from` as the one before `to`.
-    let one_ahead = world.far.iter().any(|(other, secret)| {
-        other != remote
-            && secret.as_ref().is_some_and(|s| {
-                s.state.current() == Some(to)
-                    && s.state.labels.get(&StagingLabel::previous()) == Some(from)
-            })
-    });
-    one_ahead || after.state().is_some_and(|s| s.is_ancestor(from, to))
+    let mut known = BTreeSet::from([to.clone()]);
+    loop {
+        let mut more = known.clone();
+        for id in &known {
+            let versions = after.state().map(|s| &s.versions);
+            more.extend(versions.and_then(|v| v.get(id)?.parent.clone()));
+            for secret in world.far.values().flatten() {
+                if secret.state.current() == Some(id) {
+                    let before = secret.state.labels.get(&StagingLabel::previous());
+                    more.extend(before.cloned());
+                }
+            }
+        }
+        if more == known {
+            return known.contains(from);
+        }
+        known = more;
+    }
 }
 
 /// A version reaches an existing secret under the holding label alone (sync.md K2),
@@ -207,25 +219,25 @@ pub(super) fn first_sync(spec: &Spec, _: &World, plan: &SecretPlan) -> Holds {
 /// Stop after any step, forget nothing and remember nothing: the next plan finds no
 /// conflict that was not there before, and ends where the first would have.
 pub(super) fn interruption(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
-    if spec.far.len() > 1 && !consistent(spec) {
+    // AWSPENDING stays behind when AWSCURRENT leaves its version, and then looks like
+    // a rotation under way: what was not pushed yet waits (sync.md K3).
+    let left_behind = |far: &super::Far| far.there.pend != 0 && far.there.pend == far.there.cur;
+    if spec.far.iter().any(left_behind) {
+        return Ok(());
+    }
+    // A remote that is only pushed to keeps what is its own, which looks different at
+    // a first meeting once another remote's news are half here.
+    let both_ways = spec.far.iter().all(|far| far.direction == 0);
+    if spec.far.len() > 1 && !(consistent(spec) && both_ways) {
         return Ok(());
     }
     let mut whole = world.clone();
     whole.finish(plan)?;
     whole.run_on(spec.far.len() - 1)?;
-    // Where a remote and the vault moved to the same place unrecorded, moving on and
-    // stopping looks like moving back there.
-    let unrecorded = |far: &super::Far| {
-        let same = |a: Half, b: Half| (a.cur, a.x) == (b.cur, b.x);
-        let base = spec.here.zip(far.base);
-        base.is_some_and(|(here, (was, _))| !same(here, was) && same(here, far.there))
-    };
     // The vault writes all of a secret at once (sync.md section 4), so a cut between
-    // its own steps is worse than what can be; with one remote it is harmless, with
-    // several it may ask what to do about a secret that is half brought back.
-    let brings_back = |a: &Action| a.on == Side::Local && changes_life(a);
-    let any_order = spec.far.len() == 1
-        || !(spec.far.iter().any(unrecorded) || plan.actions.iter().any(brings_back));
+    // its own steps is worse than what can be. With one remote it is harmless all the
+    // same; with several a half-moved vault may look moved by hand to the second.
+    let any_order = spec.far.len() == 1;
     for stop in 0..plan.actions.len() * usize::from(any_order) {
         let mut cut = world.clone();
         for action in &plan.actions[..stop] {
@@ -239,7 +251,9 @@ pub(super) fn interruption(spec: &Spec, world: &World, plan: &SecretPlan) -> Hol
         .iter()
         .partition(|a| matches!((&a.on, &a.change), (Side::Local, Change::AddVersion { .. })));
     let there: Vec<_> = rest.iter().filter(|a| a.on != Side::Local).collect();
-    if rest.iter().any(|a| brings_back(a)) || there.len() == plan.actions.len() {
+    if rest.iter().any(|a| a.on == Side::Local && changes_life(a))
+        || there.len() == plan.actions.len()
+    {
         return Ok(());
     }
     for stop in 0..=there.len() {
