@@ -11,3 +11,4 @@ mod aws_faults;
 mod aws_store;
 mod canned;
 mod moto;
+mod sync_memory;
