@@ -105,8 +105,11 @@ pub(super) fn merge_label<'a>(
         if passed_on || !sides.iter().any(|s| contends(s) && moved(s)) {
             return spread(label, state, here, theirs, sides);
         }
-        // Both sides moved it. Only AWSCURRENT has an ancestry to settle that by.
-        if label.is_current() && follows(here, theirs.there, sides) {
+        // Both sides moved it. Only AWSCURRENT has an ancestry to settle that by. A move
+        // that starts from what is there was made in its knowledge: going back to what
+        // was before is then a decision, not the past.
+        let decided = theirs.intent == Some(theirs.there);
+        if label.is_current() && !decided && follows(here, theirs.there, sides) {
             return spread(label, state, here, theirs, sides);
         }
         for side in sides.iter().filter(|s| s.there != here) {

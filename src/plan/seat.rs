@@ -70,6 +70,11 @@ impl<'a> Seat<'a> {
             Verdict::MarkScheduled(_) if decided => Verdict::RestoreRemote,
             verdict => verdict,
         };
+        // What was put there before it was deleted can only be read once it is back.
+        let verdict = match verdict {
+            Verdict::RestoreRemote if has_unread_versions(local, seen) => Verdict::RestoreOnly,
+            verdict => verdict,
+        };
         // A meeting, and an incarnation that is not the base's, start from nothing.
         let pair = match verdict {
             Verdict::Meet | Verdict::PullCreate | Verdict::PushCreate | Verdict::TakeRecreated => {
@@ -139,3 +144,13 @@ fn same_travelling(a: &Face, b: &Face) -> bool {
 
 /// How a conflict spells that a secret is not there.
 pub(super) const GONE: &str = "gone";
+
+/// Whether a scheduled remote has versions under labels that the vault lacks.
+fn has_unread_versions(local: Option<&SecretState>, seen: Option<&RemoteSecret>) -> bool {
+    seen.is_some_and(|seen| {
+        seen.state.lifecycle.is_scheduled()
+            && seen.state.labels.iter().any(|(label, id)| {
+                !label.is_holding() && !local.is_some_and(|l| l.versions.contains_key(id))
+            })
+    })
+}

@@ -309,7 +309,12 @@ impl<'a, S: SecretStore> Run<'a, S> {
                         saved.push(name);
                     }
                     if !plan.actions.is_empty() {
-                        self.report.outcomes.insert(name.clone(), Outcome::Done);
+                        let outcome = if only_restores(plan) {
+                            Outcome::Again
+                        } else {
+                            Outcome::Done
+                        };
+                        self.report.outcomes.insert(name.clone(), outcome);
                     }
                 }
                 Err(Stop::Outcome(outcome)) => {
@@ -442,6 +447,15 @@ fn same_as_planned(
 
 fn has_remote_steps(plan: &SecretPlan) -> bool {
     plan.actions.iter().any(|a| matches!(a.on, Side::Remote(_)))
+}
+
+/// Whether a remote was brought back for the sole purpose of being looked at: nothing
+/// is agreed with it yet.
+fn only_restores(plan: &SecretPlan) -> bool {
+    plan.actions.iter().any(|a| {
+        matches!(&a.on, Side::Remote(remote)
+            if a.change == Change::Restore && !plan.settled.contains_key(remote))
+    })
 }
 
 /// Whether versions come into the vault before the first remote step.

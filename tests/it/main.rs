@@ -17,3 +17,4 @@ mod frozen;
 mod home;
 mod moto;
 mod reader;
+mod sync_memory;
