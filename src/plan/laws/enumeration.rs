@@ -71,7 +71,10 @@ impl Walk {
     /// not keep step with any of the loops.
     const STRIDE: usize = if cfg!(debug_assertions) { 101 } else { 1 };
 
-    #[expect(clippy::needless_pass_by_value, reason = "a world is made to be visited once")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a world is made to be visited once"
+    )]
     fn visit(&mut self, spec: Spec) {
         self.seen += 1;
         let halves = |far: &Far| far.base.is_none_or(|(a, b)| a.can_be() && b.can_be());

@@ -344,7 +344,7 @@ fn a_placeholder_waits_for_its_value() {
         &Change::AddVersion {
             id: id(3),
             meta,
-            labels: vec![pending.clone()],
+            labels: vec![pending],
         },
     );
     site.sync(&cloud);

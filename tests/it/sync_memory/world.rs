@@ -576,8 +576,3 @@ pub(crate) fn undone(report: &Report) -> Vec<(String, Outcome)> {
     let undone = report.outcomes.iter().filter(|(_, o)| **o != Outcome::Done);
     undone.map(|(n, o)| (n.to_string(), o.clone())).collect()
 }
-
-/// A remote's view of one secret, for [`strongroom::sync::prepare`].
-pub(crate) fn seen(report: &strongroom::model::RemoteView, secret: &str) -> bool {
-    matches!(report.secrets.get(&name(secret)), Some(Sight::Seen(_)))
-}
