@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use strongroom::crypto::Identity;
 use strongroom::model::{
     Attributes, Author, Change, Conflict, Content, Lifecycle, Origin, Record, RemoteName,
-    SecretName, SecretState, SecretValue, Sight, StagingLabel, Timestamp, VersionId, VersionMeta,
+    SecretName, SecretState, SecretValue, StagingLabel, Timestamp, VersionId, VersionMeta,
 };
 use strongroom::plan::{Choice, Limits, Policy, RemotePolicy, resolve};
 use strongroom::store::{MemoryStore, SecretStore, Silent};
