@@ -106,7 +106,7 @@ impl Generate {
         commit(ctx, tx, &format!("generate {}: version {short}", self.name))?;
         let what = match made {
             Made::Secret => "Stored",
-            Made::Version | Made::Nothing => "Stored a new version of",
+            Made::Version | Made::Attributes | Made::Nothing => "Stored a new version of",
         };
         ctx.ui
             .status(&format!("{what} {} as version {short}", self.name));

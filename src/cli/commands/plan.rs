@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::DONE;
-use super::sync::{Which, confirm_first, finish, look, options, print_plan};
+use super::sync::{Which, confirm_first, finish, look, options, print_plan, skipped};
 use crate::cli::context::{Context, block_on, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
@@ -87,7 +87,7 @@ impl Plan {
                 path.display()
             ));
         }
-        Ok(prepared.plan.is_quiet())
+        Ok(prepared.plan.is_quiet() && skipped(prepared.plan.notes()) == 0)
     }
 }
 

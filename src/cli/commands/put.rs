@@ -95,16 +95,14 @@ impl Put {
                 tx,
                 &format!("put {}: version {}", self.name, stamp.id.short()),
             )?;
-            let what = if made == Made::Secret {
-                "Stored"
-            } else {
-                "Stored a new version of"
-            };
-            ctx.ui.status(&format!(
-                "{what} {} as version {}",
-                self.name,
-                stamp.id.short()
-            ));
+            let id = stamp.id.short();
+            ctx.ui.status(&match made {
+                Made::Secret => format!("Stored {} as version {id}", self.name),
+                Made::Attributes => format!("Described {}; version {id} was there", self.name),
+                Made::Version | Made::Nothing => {
+                    format!("Stored a new version of {} as version {id}", self.name)
+                }
+            });
         }
         if ctx.ui.json() {
             let labels: Vec<&str> = record
@@ -127,6 +125,8 @@ impl Put {
 pub(super) enum Made {
     Secret,
     Version,
+    /// The version was there; description or tags are new.
+    Attributes,
     Nothing,
 }
 
@@ -170,7 +170,13 @@ impl NewVersion<'_> {
             let digest = vault.keys().map(|k| k.digest(self.value));
             return match (known.content, digest) {
                 (Content::Value { digest: is, .. }, Some(new)) if is == new => {
-                    Ok((record, Made::Nothing))
+                    let before = record.clone();
+                    self.describe(&mut record)?;
+                    if record == before {
+                        return Ok((record, Made::Nothing));
+                    }
+                    tx.put(record.clone());
+                    Ok((record, Made::Attributes))
                 }
                 _ => Err(crate::model::Invalid::VersionExists(self.stamp.id.clone()).into()),
             };
@@ -207,15 +213,20 @@ impl NewVersion<'_> {
                 labels,
             },
         )?;
+        self.describe(&mut record)?;
+        tx.put(record.clone());
+        let made = if is_new { Made::Secret } else { Made::Version };
+        Ok((record, made))
+    }
+
+    /// Sets the description and the tags that were given.
+    fn describe(&self, record: &mut Record) -> Result<(), CommandError> {
         let mut to = record.state.attributes.clone();
         if let Some(text) = self.description {
             to.description = Some(text.to_owned()).filter(|t| !t.is_empty());
         }
         to.tags.extend(self.tags.iter().cloned());
-        set_attributes(&mut record, to)?;
-        tx.put(record.clone());
-        let made = if is_new { Made::Secret } else { Made::Version };
-        Ok((record, made))
+        set_attributes(record, to)
     }
 }
 

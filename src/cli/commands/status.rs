@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::DONE;
 use crate::cli::context::{Context, now};
 use crate::cli::error::CommandResult;
+use crate::cli::show::count;
 use crate::model::RemoteName;
 use crate::plan::Side;
 use crate::sync::{policy_of, prepare};
@@ -90,8 +91,9 @@ impl Status {
             return DONE;
         }
         ctx.ui.line(&format!(
-            "vault: {}, {live} secrets",
-            vault.root().display()
+            "vault: {}, {}",
+            vault.root().display(),
+            count(live, "secret")
         ))?;
         for line in lines {
             ctx.ui.line(&line)?;
@@ -102,13 +104,9 @@ impl Status {
         }
         if conflicts > 0 {
             ctx.ui.line(&format!(
-                "{conflicts} conflicts wait for a decision; see: strongroom conflicts"
+                "{} to decide; see: strongroom conflicts",
+                count(conflicts, "conflict")
             ))?;
-        }
-        if !loaded.verified {
-            ctx.ui.hint(
-                "some metadata is new and unverified; a command that unlocks the vault verifies it",
-            );
         }
         DONE
     }

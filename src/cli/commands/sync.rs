@@ -5,8 +5,9 @@ use crate::aws::AwsStore;
 use crate::cli::context::{Context, block_on, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::model::{Direction, Escaped, RemoteName, RemoteView};
-use crate::plan::Limits;
+use crate::cli::show::count;
+use crate::model::{Direction, Escaped, RemoteName, RemoteView, SecretName};
+use crate::plan::{Limits, Note, NoteKind};
 use crate::sync::{Options, Outcome, Prepared, Report, apply_plan, fetch, policy_of, prepare};
 use crate::vault::Vault;
 
@@ -44,8 +45,10 @@ impl Fetch {
             for (name, store) in &stores {
                 let progress = ctx.ui.progress();
                 let view = fetch(&vault, name, store, now(), progress.as_ref()).await?;
-                ctx.ui
-                    .status(&format!("{name}: {} secrets take part", view.secrets.len()));
+                ctx.ui.status(&format!(
+                    "{name}: {} in scope",
+                    count(view.secrets.len(), "secret")
+                ));
             }
             super::DONE
         })
@@ -288,13 +291,28 @@ pub(super) fn print_plan(ctx: &Context, prepared: &Prepared) -> Result<(), Comma
     ctx.ui.data(text.as_bytes())?;
     let actions = plan.actions().count();
     let conflicts = plan.conflicts().count();
-    if plan.is_quiet() {
-        ctx.ui.status("In step: nothing to do");
-    } else {
+    let skipped = skipped(plan.notes());
+    if skipped > 0 {
         ctx.ui
-            .status(&format!("{actions} steps, {conflicts} conflicts"));
+            .status(&format!("{} skipped", count(skipped, "secret")));
+    } else if plan.is_quiet() {
+        ctx.ui.status("In step: nothing to do");
+    }
+    if !plan.is_quiet() {
+        ctx.ui.status(&format!(
+            "{}, {}",
+            count(actions, "step"),
+            count(conflicts, "conflict")
+        ));
     }
     Ok(())
+}
+
+/// How many secrets a plan could do nothing about.
+pub(super) fn skipped<'a>(notes: impl Iterator<Item = (&'a SecretName, &'a Note)>) -> usize {
+    let blocked = notes.filter(|(_, n)| matches!(n.kind, NoteKind::Blocked(_)));
+    let names: std::collections::BTreeSet<&SecretName> = blocked.map(|(name, _)| name).collect();
+    names.len()
 }
 
 /// Says how a run went, and turns it into an exit code.
@@ -303,10 +321,9 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
     if let Some(reason) = &report.uncommitted {
         ui.warn(&format!("written, but not committed to git: {reason}"));
     }
-    let mut skipped = 0;
+    let skipped = skipped(report.notes.iter().map(|(name, note)| (name, note)));
     for (name, note) in &report.notes {
-        if matches!(note.kind, crate::plan::NoteKind::Blocked(_)) {
-            skipped += 1;
+        if matches!(note.kind, NoteKind::Blocked(_)) {
             ui.warn(&format!("{name}: {note}"));
         } else {
             ui.status(&format!("{name}: {note}"));
@@ -343,10 +360,11 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
     for (name, conflict) in &report.conflicts {
         ui.warn(&format!("{name}: {conflict}"));
     }
+    let open = |name: &SecretName| report.conflicts.iter().any(|(n, _)| n == name);
     let done = report
         .outcomes
-        .values()
-        .filter(|o| **o == Outcome::Done)
+        .iter()
+        .filter(|(name, o)| **o == Outcome::Done && !open(name))
         .count();
     if ui.json() {
         ui.json_data(&json!({
@@ -366,8 +384,11 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
         });
     } else {
         ui.status(&format!(
-            "{done} secrets in step now; {} versions copied, {} steps here, {} there",
-            report.copied, report.here, report.there
+            "{} in step now; {} copied, {} here, {} there",
+            count(done, "secret"),
+            count(report.copied, "version"),
+            count(report.here, "step"),
+            report.there
         ));
     }
     if let Some((remote, source)) = &report.stopped {
