@@ -624,6 +624,11 @@ fn completions_and_manuals_know_every_verb() {
         assert_eq!(book.contains(&heading), !verb.is_hide_set(), "{heading}");
     }
     assert!(book.contains("\n### strongroom remote add\n"));
+    assert_eq!(
+        book,
+        include_str!("../../book/src/reference/commands.md"),
+        "the book's page is behind: strongroom man --markdown > book/src/reference/commands.md"
+    );
 }
 
 #[test]
