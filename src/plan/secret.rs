@@ -105,9 +105,18 @@ impl<'a> Seat<'a> {
             Verdict::MarkScheduled(_) if decided => Verdict::RestoreRemote,
             verdict => verdict,
         };
-        // What was put there before it was deleted can only be read once it is back.
+        let is_scheduled = |l: Option<Lifecycle>| l.is_some_and(Lifecycle::is_scheduled);
         let verdict = match verdict {
+            // What was put there before it was deleted can only be read once it is back.
             Verdict::RestoreRemote if has_unread_versions(local, seen) => Verdict::RestoreOnly,
+            // The vault deleted it for good and has it again, while the account's
+            // window is still open.
+            Verdict::PushCreate
+                if is_scheduled(pair.map(|p| p.remote.lifecycle))
+                    && is_scheduled(seen.map(|s| s.state.lifecycle)) =>
+            {
+                Verdict::RestoreOnly
+            }
             verdict => verdict,
         };
         // A meeting, and an incarnation that is not the base's, start from nothing.

@@ -10,5 +10,8 @@ mod aws_changes;
 mod aws_faults;
 mod aws_store;
 mod canned;
+mod layers;
 mod moto;
+mod proxy;
 mod sync_memory;
+mod sync_moto;

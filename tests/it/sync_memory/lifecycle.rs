@@ -271,7 +271,11 @@ fn edited_here_and_created_anew_there_asks() {
             site.resolve("db", &choice);
             site.sync(&cloud);
         }
-        let winner = if choice == Choice::Ours { "edit" } else { "new" };
+        let winner = if choice == Choice::Ours {
+            "edit"
+        } else {
+            "new"
+        };
         assert_eq!(cloud.serves("db"), winner);
         assert_eq!(site.serves("db"), winner);
         let all = site.dump().into_values().collect::<String>();

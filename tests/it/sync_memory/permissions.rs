@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use strongroom::model::{Content, Origin, VersionMeta};
 use strongroom::model::{Change, Direction, Scope};
+use strongroom::model::{Content, Origin, VersionMeta};
 use strongroom::plan::{Halt, Limits, NoteKind, RemotePolicy};
 use strongroom::store::{Call, StoreError};
 use strongroom::sync::{Outcome, SyncError};
@@ -121,7 +121,13 @@ fn a_denied_secret_is_skipped_and_picked_up_when_permission_returns() {
     for (secret, outcome) in undone {
         assert!(secret == "s7" || secret == "s33");
         assert!(
-            matches!(outcome, Outcome::Failed { error: StoreError::Denied { .. }, .. }),
+            matches!(
+                outcome,
+                Outcome::Failed {
+                    error: StoreError::Denied { .. },
+                    ..
+                }
+            ),
             "{outcome:?}"
         );
     }
@@ -163,8 +169,12 @@ fn what_cannot_be_read_is_not_written_over() {
 fn a_run_that_is_cut_off_says_so_and_the_next_one_completes_it() {
     let errors = [
         StoreError::Throttled { operation: "any" },
-        StoreError::Unreachable { detail: "gone".into() },
-        StoreError::Credentials { code: "ExpiredTokenException".into() },
+        StoreError::Unreachable {
+            detail: "gone".into(),
+        },
+        StoreError::Credentials {
+            code: "ExpiredTokenException".into(),
+        },
     ];
     for error in errors {
         for at in 0.. {
@@ -210,7 +220,10 @@ fn an_empty_listing_stops_everything() {
     let files = site.files();
     let halted = site.try_sync(&cloud.stores).unwrap_err();
     assert!(
-        matches!(&halted, SyncError::Halted(Halt::EmptyListing { known: 3, .. })),
+        matches!(
+            &halted,
+            SyncError::Halted(Halt::EmptyListing { known: 3, .. })
+        ),
         "{halted}"
     );
     assert_eq!(site.files(), files);
@@ -233,7 +246,11 @@ fn more_deletions_than_allowed_stop_everything_on_either_side() {
         assert!(
             matches!(
                 &halted,
-                SyncError::Halted(Halt::TooManyDeletions { deletions: 11, allowed: 10, .. })
+                SyncError::Halted(Halt::TooManyDeletions {
+                    deletions: 11,
+                    allowed: 10,
+                    ..
+                })
             ),
             "{halted}"
         );
@@ -273,7 +290,10 @@ fn ten_deletions_are_allowed_and_a_whole_folder_is_not() {
     }
     let halted = site.try_sync(&cloud.stores).unwrap_err();
     assert!(
-        matches!(&halted, SyncError::Halted(Halt::WholeFolder { count: 4, .. })),
+        matches!(
+            &halted,
+            SyncError::Halted(Halt::WholeFolder { count: 4, .. })
+        ),
         "{halted}"
     );
 }

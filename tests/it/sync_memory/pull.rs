@@ -33,7 +33,12 @@ fn full_account(cloud: &Cloud) -> usize {
             others += 1;
         }
         if n % 10 == 4 {
-            cloud.put_labelled(&secret, n * 4 + 3, &awkward(n + 5), &["blue", "next release"]);
+            cloud.put_labelled(
+                &secret,
+                n * 4 + 3,
+                &awkward(n + 5),
+                &["blue", "next release"],
+            );
             others += 1;
         }
         if n % 10 == 6 {

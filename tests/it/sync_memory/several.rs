@@ -14,7 +14,9 @@ fn metadata(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
     let relative = |p: &Path| p.strip_prefix(site.root()).unwrap().to_owned();
     files
         .map(|(path, (bytes, _))| (relative(&path), bytes))
-        .filter(|(path, _)| path.starts_with("secrets") && path.extension() == Some("toml".as_ref()))
+        .filter(|(path, _)| {
+            path.starts_with("secrets") && path.extension() == Some("toml".as_ref())
+        })
         .collect()
 }
 
@@ -33,7 +35,10 @@ fn two_clones() -> (Cloud, Site, Site) {
 
 /// Takes over what the other one committed, with the real git.
 fn merge(into: &mut Site, from: &Site) {
-    git(into.root(), &["fetch", "-q", from.root().to_str().unwrap(), "HEAD"]);
+    git(
+        into.root(),
+        &["fetch", "-q", from.root().to_str().unwrap(), "HEAD"],
+    );
     git(into.root(), &["merge", "-q", "--no-edit", "FETCH_HEAD"]);
     let status = git(into.root(), &["status", "--porcelain"]);
     assert_eq!(status, "");
@@ -157,7 +162,14 @@ fn two_accounts() -> (Cloud, Site) {
 }
 
 fn put_in(cloud: &Cloud, account: &str, secret: &str, n: u32, value: &str) {
-    put(cloud.account(account), &cloud.clock, secret, n, &text(value), &[]);
+    put(
+        cloud.account(account),
+        &cloud.clock,
+        secret,
+        n,
+        &text(value),
+        &[],
+    );
 }
 
 #[test]
@@ -228,7 +240,10 @@ fn a_deletion_in_one_account_reaches_the_other_by_the_vaults_word() {
     site.sync(&cloud);
     let date = Some(cloud.clock.now().plus_days(30));
     let delete = strongroom::model::Change::Delete { date };
-    cloud.account("prod").as_console(&name("a"), &delete).unwrap();
+    cloud
+        .account("prod")
+        .as_console(&name("a"), &delete)
+        .unwrap();
     let mut runs = 0;
     while !site.is_quiet(&cloud) {
         runs += 1;
@@ -278,7 +293,10 @@ fn one_account_at_a_time_forgets_nothing_of_the_other() {
     let one = |account: &str| {
         let all = &cloud.stores;
         let store = &all[&super::world::remote(account)];
-        BTreeMap::from([(super::world::remote(account), super::faults::Watched::new(store))])
+        BTreeMap::from([(
+            super::world::remote(account),
+            super::faults::Watched::new(store),
+        )])
     };
     assert!(site.try_sync(&one("prod")).unwrap().is_complete());
     assert_eq!(serves(cloud.account("prod"), "a"), "two");

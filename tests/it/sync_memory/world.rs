@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use strongroom::crypto::Identity;
 use strongroom::model::{
     Attributes, Author, Change, Conflict, Content, Lifecycle, Origin, Record, RemoteName,
-    SecretName, SecretState, SecretValue, Sight, StagingLabel, Timestamp, VersionId, VersionMeta,
+    SecretName, SecretState, SecretValue, StagingLabel, Timestamp, VersionId, VersionMeta,
 };
 use strongroom::plan::{Choice, Limits, Policy, RemotePolicy, resolve};
 use strongroom::store::{MemoryStore, SecretStore, Silent};
@@ -575,9 +575,4 @@ pub(crate) fn try_git(dir: &Path, args: &[&str]) -> std::process::Output {
 pub(crate) fn undone(report: &Report) -> Vec<(String, Outcome)> {
     let undone = report.outcomes.iter().filter(|(_, o)| **o != Outcome::Done);
     undone.map(|(n, o)| (n.to_string(), o.clone())).collect()
-}
-
-/// A remote's view of one secret, for [`strongroom::sync::prepare`].
-pub(crate) fn seen(report: &strongroom::model::RemoteView, secret: &str) -> bool {
-    matches!(report.secrets.get(&name(secret)), Some(Sight::Seen(_)))
 }
