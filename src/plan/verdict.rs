@@ -153,8 +153,9 @@ pub(super) fn verdict(
         // -- deleted on both sides, and lives again here while it still waits there
         (M::New, M::Unchanged) if scheduled(remote) => V::RestoreOnly,
         (M::New, M::Absent | M::Unchanged | M::Deleted) => V::PushCreate,
-        (M::New, M::New | M::Restored | M::Recreated) => V::Meet,
-        (M::New, M::Scheduled) => V::Conflict(Class::NameScheduled),
+        (M::New, M::New | M::Restored) => V::Meet,
+        (M::New, M::Recreated) if live(remote) => V::Meet,
+        (M::New, M::Scheduled | M::Recreated) => V::Conflict(Class::NameScheduled),
         (M::Scheduled, M::New) if !known => V::Conflict(Class::ScheduleEdit),
         (M::Scheduled, M::Absent) => V::Nothing,
         (M::Scheduled, M::Scheduled) if !known => V::Nothing,

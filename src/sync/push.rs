@@ -162,15 +162,23 @@ impl<S: SecretStore> One<'_, S> {
             *steps += 1;
         }
         let seen = self.look(name).await?;
+        let deleted = changes.iter().any(|c| matches!(c, Change::Delete { .. }));
+        let labels = |s: &RemoteSecret| s.state.face().labels;
+        if deleted
+            && seen
+                .as_ref()
+                .is_some_and(|s| s.state.lifecycle.is_scheduled())
+            && seen.as_ref().map(labels) != self.expected.map(labels)
+        {
+            // Somebody wrote between the look and the deletion: undo it.
+            self.store.apply(name, &Change::Restore, None).await?;
+            return Err(Stop::Superseded(
+                "it changed on the remote while it was being deleted".to_owned(),
+            ));
+        }
         if let Some(target) = self.target
             && !reached(seen.as_ref(), target)
         {
-            let deleted = changes.iter().any(|c| matches!(c, Change::Delete { .. }));
-            let labels = |s: &RemoteSecret| s.state.face().labels;
-            if deleted && seen.as_ref().map(labels) != self.expected.map(labels) {
-                // Somebody wrote between the look and the deletion: undo it.
-                self.store.apply(name, &Change::Restore, None).await?;
-            }
             return Err(Stop::Superseded(
                 "the remote does not show what was written".to_owned(),
             ));

@@ -5,8 +5,8 @@ use super::gather::Gathered;
 use super::push::{Pushed, superseded_here};
 use super::report::Outcome;
 use crate::model::{
-    Author, Change, Content, Face, Invalid, Record, RemoteBase, RemoteName, RemoteSecret,
-    SecretName, StagingLabel, VersionId, VersionMeta,
+    Author, Change, Content, Face, Invalid, Lifecycle, Record, RemoteBase, RemoteName,
+    RemoteSecret, SecretName, StagingLabel, VersionId, VersionMeta,
 };
 use crate::plan::{Plan, SecretPlan, Side};
 use crate::store::{Retrieved, StoreError};
@@ -180,7 +180,7 @@ fn put_aside(
 ) -> Result<(), Stop> {
     let mut old = record.clone();
     old.name = to.clone();
-    old.state.lifecycle = crate::model::Lifecycle::Tombstone;
+    old.state.lifecycle = Lifecycle::Tombstone;
     old.base.clear();
     old.conflicts.clear();
     for (id, meta) in &record.state.versions {
@@ -214,7 +214,7 @@ fn fill_in(settled: &mut RemoteBase, seen: Option<&RemoteSecret>) {
     }
     for label in [StagingLabel::previous(), StagingLabel::pending()] {
         match there.labels.get(&label) {
-            Some(id) if pair.remote.lifecycle.is_live() => {
+            Some(id) if pair.remote.lifecycle != Lifecycle::Tombstone => {
                 pair.remote.labels.insert(label, id.clone());
             }
             _ => {

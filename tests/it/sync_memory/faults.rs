@@ -174,7 +174,7 @@ fn a_run_that_fails_at_any_call_and_runs_again_ends_where_it_should() {
     let moves: Vec<_> = cloud.prod().current_moves();
     let (here, there) = (site.dump(), cloud.dump());
     // Otherwise the sweep would say little.
-    assert!(calls > 35, "only {calls} calls");
+    assert!(calls > 25, "only {calls} calls");
     assert_eq!(cloud.serves("push"), "push 3");
     assert_eq!(cloud.serves("rollback"), "rollback 1");
     assert_eq!(site.serves("fresh"), "fresh 2");
