@@ -87,7 +87,7 @@ pub async fn apply_plan<S: SecretStore>(
         let mut views = prepared.views;
         refresh(stores, &mut views, &again, &options.policy).await?;
         prepared = prepare_from(vault.load()?, views, &options.policy);
-        prepared.plan.secrets.retain(|name, _| again.contains(name));
+        prepared.narrow(|name| again.contains(name));
         for name in &again {
             // Nothing left to do for it is as good as done.
             run.report.outcomes.insert(name.clone(), Outcome::Done);
@@ -217,7 +217,12 @@ impl<'a, S: SecretStore> Run<'a, S> {
         names: &[SecretName],
         records: &mut BTreeMap<SecretName, Option<Record>>,
     ) -> BTreeMap<SecretName, Pushed> {
-        let failed: BTreeSet<SecretName> = self.report.outcomes.keys().cloned().collect();
+        // A second round is about secrets that have an outcome already.
+        let outcomes = self.report.outcomes.iter();
+        let failed: BTreeSet<SecretName> = outcomes
+            .filter(|(_, o)| **o != Outcome::Done)
+            .map(|(n, _)| n.clone())
+            .collect();
         let todo: Vec<(&SecretName, &SecretPlan)> = names
             .iter()
             .filter(|n| self.report.stopped.is_none() && !failed.contains(*n))

@@ -50,6 +50,15 @@ pub struct Prepared {
     pub plan: Plan,
 }
 
+impl Prepared {
+    /// Leaves some secrets only. Of the others nothing is carried out, and no conflict
+    /// on record is taken for one that went away.
+    pub fn narrow(&mut self, keep: impl Fn(&SecretName) -> bool) {
+        self.plan.secrets.retain(|name, _| keep(name));
+        self.loaded.records.retain(|name, _| keep(name));
+    }
+}
+
 /// The policy that the vault's settings give to the chosen remotes.
 pub fn policy_of(vault: &Vault, only: Option<String>) -> Policy {
     let config = vault.config();
@@ -142,12 +151,16 @@ fn prepare_from(
         .collect();
     let local = local_view(&loaded);
     let plan = plan(&base, &local, &views, policy);
-    Prepared {
+    let mut prepared = Prepared {
         loaded,
         base,
         views,
         plan,
+    };
+    if let Some(only) = &policy.only {
+        prepared.narrow(|name| name.as_str().starts_with(only.as_str()));
     }
+    prepared
 }
 
 /// The vault as a plan sees it.

@@ -241,9 +241,8 @@ impl Apply {
                     gone.push(name);
                 }
             }
-            prepared.plan.secrets.retain(|name, _| {
-                saved.secrets.contains_key(name.as_str()) && !gone.contains(name)
-            });
+            prepared
+                .narrow(|name| saved.secrets.contains_key(name.as_str()) && !gone.contains(name));
             for name in &gone {
                 ctx.ui.warn(&format!(
                     "{name}: changed since the plan was made; left alone"

@@ -135,6 +135,29 @@ fn other_secrets_go_on() {
 }
 
 #[test]
+fn a_run_about_other_secrets_forgets_no_conflict() {
+    let (cloud, mut site) = both_edited();
+    site.sync(&cloud);
+    let conflicts = site.record("db").conflicts;
+    assert_eq!(conflicts.len(), 1);
+    site.put("other", 11, "x");
+    site.policy.only = Some("oth".into());
+    site.sync(&cloud);
+    assert_eq!(site.record("db").conflicts, conflicts);
+    assert_eq!(cloud.serves("other"), "x");
+    site.policy.only = None;
+
+    // Nor does a second round within one run, here about a secret that is restored.
+    site.change("other", &strongroom::model::Change::Tombstone);
+    site.sync(&cloud);
+    site.put("other", 12, "y");
+    let report = site.sync(&cloud);
+    assert_eq!(cloud.serves("other"), "y");
+    assert_eq!(report.conflicts.len(), 1);
+    assert_eq!(site.record("db").conflicts, conflicts);
+}
+
+#[test]
 fn a_conflicted_secret_stays_whole_even_where_only_one_side_moved() {
     let (cloud, site) = both_edited();
     cloud.tag("db", "team", Some("there"));

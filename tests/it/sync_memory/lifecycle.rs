@@ -121,6 +121,23 @@ fn the_vault_outlives_the_purge_and_makes_it_again() {
 }
 
 #[test]
+fn a_name_used_again_within_the_accounts_window_comes_back_and_goes_on() {
+    let (cloud, site) = in_step();
+    site.change("db", &Change::Tombstone);
+    site.sync(&cloud);
+    assert!(cloud.state("db").lifecycle.is_scheduled());
+    site.put("db", 3, "again");
+    // What the account has is what this vault deleted, so nobody is asked; and one
+    // run does it all.
+    let report = site.sync(&cloud);
+    assert_eq!(report.conflicts, []);
+    assert_eq!(cloud.serves("db"), "again");
+    assert_eq!(cloud.holder("db", "AWSPREVIOUS"), Some(id(2)));
+    assert_kept(&site);
+    site.assert_quiet(&cloud);
+}
+
+#[test]
 fn a_restore_that_comes_after_the_purge_asks() {
     for choice in [Choice::Ours, Choice::Theirs] {
         let (cloud, site) = in_step();
