@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_types::retry::RetryConfig;
@@ -53,7 +55,14 @@ pub(super) async fn load(config: &RemoteConfig, options: &Options) -> SdkConfig 
                 .build(),
         );
     if let Some(profile) = &config.profile {
-        loader = loader.profile_name(profile);
+        // The standard chain would take keys from the environment first. Who names a
+        // profile means that one, as with the AWS CLI.
+        let region = Some(Region::new(config.region.clone()));
+        let provider = ProfileFileCredentialsProvider::builder()
+            .profile_name(profile)
+            .configure(&ProviderConfig::without_region().with_region(region))
+            .build();
+        loader = loader.profile_name(profile).credentials_provider(provider);
     }
     if let Some(url) = &config.endpoint {
         loader = loader.endpoint_url(url);

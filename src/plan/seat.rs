@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::RemotePolicy;
-use super::verdict::{Verdict, local_moved, ours, remote_moved, verdict};
+use super::verdict::{Moved, Verdict, local_moved, ours, remote_moved, verdict};
 use crate::model::{
     Direction, Face, Field, Pair, RemoteBase, RemoteName, RemoteSecret, SecretState, StagingLabel,
     VersionId, travels,
@@ -73,6 +73,13 @@ impl<'a> Seat<'a> {
         // What was put there before it was deleted can only be read once it is back.
         let verdict = match verdict {
             Verdict::RestoreRemote if has_unread_versions(local, seen) => Verdict::RestoreOnly,
+            // Every remote has its own date for a deletion; only one that moved is news.
+            Verdict::Agree(_)
+                if (here, there) == (Moved::Unchanged, Moved::Unchanged)
+                    && pair.map(|p| p.remote.lifecycle) == seen.map(|s| s.state.lifecycle) =>
+            {
+                Verdict::Nothing
+            }
             verdict => verdict,
         };
         // A meeting, and an incarnation that is not the base's, start from nothing.

@@ -217,7 +217,12 @@ impl<'a, S: SecretStore> Run<'a, S> {
         names: &[SecretName],
         records: &mut BTreeMap<SecretName, Option<Record>>,
     ) -> BTreeMap<SecretName, Pushed> {
-        let failed: BTreeSet<SecretName> = self.report.outcomes.keys().cloned().collect();
+        // A second round is about secrets that have an outcome already.
+        let outcomes = self.report.outcomes.iter();
+        let failed: BTreeSet<SecretName> = outcomes
+            .filter(|(_, o)| **o != Outcome::Done)
+            .map(|(n, _)| n.clone())
+            .collect();
         let todo: Vec<(&SecretName, &SecretPlan)> = names
             .iter()
             .filter(|n| self.report.stopped.is_none() && !failed.contains(*n))

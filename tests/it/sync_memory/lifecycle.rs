@@ -121,6 +121,24 @@ fn the_vault_outlives_the_purge_and_makes_it_again() {
 }
 
 #[test]
+fn a_name_used_again_within_the_accounts_window_restores_and_asks() {
+    let (cloud, site) = in_step();
+    site.change("db", &Change::Tombstone);
+    site.sync(&cloud);
+    assert!(cloud.state("db").lifecycle.is_scheduled());
+    site.put("db", 3, "again");
+    // Restored first, so that what is there can be read; then the two meet.
+    let report = site.sync(&cloud);
+    assert_eq!(report.conflicts.len(), 1, "{report:?}");
+    assert_eq!(cloud.serves("db"), "two");
+    site.resolve("db", &Choice::Ours);
+    site.sync(&cloud);
+    assert_eq!(cloud.serves("db"), "again");
+    assert_kept(&site);
+    site.assert_quiet(&cloud);
+}
+
+#[test]
 fn a_restore_that_comes_after_the_purge_asks() {
     for choice in [Choice::Ours, Choice::Theirs] {
         let (cloud, site) = in_step();

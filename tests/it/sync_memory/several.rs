@@ -256,6 +256,23 @@ fn a_deletion_in_one_account_reaches_the_other_by_the_vaults_word() {
 }
 
 #[test]
+fn accounts_that_date_a_deletion_differently_come_to_rest() {
+    let (cloud, site) = two_accounts();
+    site.put("a", 1, "one");
+    site.put("b", 2, "anchor");
+    site.sync(&cloud);
+    for (account, days) in [("prod", 7), ("backup", 9)] {
+        let date = Some(cloud.clock.now().plus_days(days));
+        let delete = strongroom::model::Change::Delete { date };
+        let store = cloud.account(account);
+        store.as_console(&name("a"), &delete).unwrap();
+    }
+    site.sync(&cloud);
+    assert!(site.state("a").lifecycle.is_scheduled());
+    site.assert_quiet(&cloud);
+}
+
+#[test]
 fn an_account_to_pull_from_and_one_to_push_to() {
     let (cloud, mut site) = two_accounts();
     for (account, direction) in [("prod", Direction::Pull), ("backup", Direction::Push)] {

@@ -20,7 +20,7 @@ fn accounts(moto: &Moto, numbers: std::ops::Range<usize>) -> Vec<Keys> {
         r"
 def client(n):
     c = boto3.client('sts', endpoint_url=URL, region_name=REGION)
-    k = c.assume_role(RoleArn='arn:aws:iam::%012d:role/t' % (300000000000 + n), RoleSessionName='t')['Credentials']
+    k = c.assume_role(RoleArn='arn:aws:iam::%012d:role/test' % (300000000000 + n), RoleSessionName='tests')['Credentials']
     k = [k['AccessKeyId'], k['SecretAccessKey'], k['SessionToken']]
     return k, boto3.client('secretsmanager', endpoint_url=URL, region_name=REGION, aws_access_key_id=k[0], aws_secret_access_key=k[1], aws_session_token=k[2])
 all = []
