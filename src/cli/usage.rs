@@ -97,7 +97,7 @@ mod tests {
             &["put", "prod/db", "--value=hunter2"][..],
             &["put", "prod/db", "--value", "hunter2"],
             &["put", "prod/db", "-x", "hunter2"],
-            &["put", "prod/db", "-hunter2"],
+            &["put", "prod/db", "-zhunter2"],
             &["put", "prod/db hunter2"],
             &["put", "prod/db", "--version-id", "hunter2"],
             &["put", "prod/db", "--binary=hunter2"],

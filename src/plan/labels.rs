@@ -76,7 +76,7 @@ pub(super) fn merge_label<'a>(
     };
     // What the vault is ahead of is no answer either.
     let contends = |s: &LabelSide<'a>| {
-        let behind = label.is_current() && moved(s) && may_fast_forward(state, here, s);
+        let behind = label.is_current() && moved(s) && may_fast_forward(state, sides, here, s);
         news(s) && !behind
     };
     let mut answer: Option<&LabelSide<'a>> = None;
@@ -114,7 +114,7 @@ pub(super) fn merge_label<'a>(
         }
         for side in sides.iter().filter(|s| s.there != here) {
             let clean = side.intent == Some(side.there)
-                || (label.is_current() && may_fast_forward(state, here, side));
+                || (label.is_current() && may_fast_forward(state, sides, here, side));
             if news(side) && !clean {
                 let class = match side.base {
                     Some(_) => Class::Edit,
@@ -144,7 +144,7 @@ pub(super) fn merge_label<'a>(
             }
             _ => false,
         };
-        let ahead = label.is_current() && may_fast_forward(state, here, side);
+        let ahead = label.is_current() && may_fast_forward(state, sides, here, side);
         if !clean && !ahead {
             let class = match side.base {
                 Some(_) => Class::Edit,
@@ -189,7 +189,7 @@ fn spread<'a>(
         };
         // Or it is older than what comes, or than what the vault had.
         let older = label.is_current()
-            && (replaces(state, sides, from, side) || may_fast_forward(state, here, side));
+            && (replaces(state, sides, from, side) || may_fast_forward(state, sides, here, side));
         let in_step = in_step || older;
         if in_step && side.may_push {
             push.push(side.remote);
@@ -223,7 +223,7 @@ fn replaces(
     a: &LabelSide<'_>,
     b: &LabelSide<'_>,
 ) -> bool {
-    !rolled_back(state, b)
+    !rolled_back(state, sides, b)
         && is_ahead(state, sides, a.there, b.there)
         && !is_ahead(state, sides, b.there, a.there)
 }
@@ -262,7 +262,12 @@ fn is_ahead(
 /// Whether the vault's AWSCURRENT was made on top of the remote's, and the remote
 /// has not gone back since. A remote that rolled back did so on purpose, and its
 /// author's wish would be lost under a fast-forward.
-fn may_fast_forward(state: &SecretState, here: Option<&VersionId>, side: &LabelSide<'_>) -> bool {
+fn may_fast_forward(
+    state: &SecretState,
+    sides: &[LabelSide<'_>],
+    here: Option<&VersionId>,
+    side: &LabelSide<'_>,
+) -> bool {
     let (Some(here), Some(there)) = (here, side.there) else {
         return false;
     };
@@ -270,17 +275,17 @@ fn may_fast_forward(state: &SecretState, here: Option<&VersionId>, side: &LabelS
     // here. So looks a creation that was cut off before its second version.
     let one_behind = side.base.is_none()
         && side.previous != Some(here)
+        && !is_ahead(state, sides, side.previous, Some(here))
         && state.labels.get(&StagingLabel::previous()) == Some(there);
-    here != there && (one_behind || state.is_ancestor(there, here)) && !rolled_back(state, side)
+    here != there
+        && (one_behind || state.is_ancestor(there, here))
+        && !rolled_back(state, sides, side)
 }
 
 /// Whether the remote went back to a version from one that was made on top of it.
-fn rolled_back(state: &SecretState, side: &LabelSide<'_>) -> bool {
+fn rolled_back(state: &SecretState, sides: &[LabelSide<'_>], side: &LabelSide<'_>) -> bool {
     let before = side.base.and_then(|(_, there)| there);
-    side.there.is_some_and(|there| {
-        [side.previous, before]
-            .into_iter()
-            .flatten()
-            .any(|newer| newer != there && state.is_ancestor(there, newer))
-    })
+    [side.previous, before]
+        .into_iter()
+        .any(|newer| is_ahead(state, sides, newer, side.there))
 }

@@ -98,7 +98,7 @@ fn a_value_on_the_command_line_is_not_said_again() {
         &["generate", "a", "hunter2"],
         &["generate", "a", "--password", "hunter2"],
         &["edit", "a", "hunter2"],
-        &["edit", "a", "-hunter2"],
+        &["edit", "a", "-zhunter2"],
     ] {
         refused(&home, Exit::Usage, || home.run(args)).lacks("hunter2");
     }

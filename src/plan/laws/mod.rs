@@ -136,7 +136,8 @@ fn converges(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
         let next = world.plan();
         if !next.conflicts.is_empty() {
             // What one remote has may rightly be news that another one contradicts.
-            let news = |far: &&Far| far.base.is_none_or(|(_, was)| was != far.there);
+            let news =
+                |far: &&Far| far.recreated || far.base.is_none_or(|(_, was)| was != far.there);
             let rivals = spec.far.iter().filter(news).count()
                 + usize::from(spec.here.is_some_and(|h| h.life != Life::Live));
             return ensure(rivals > 1, || {
