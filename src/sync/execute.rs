@@ -10,7 +10,7 @@ use super::report::{Outcome, Report, SyncError};
 use super::settle::{self, Stop, fold, replace_conflicts, secure};
 use super::{Options, Prepared, fetch_all, prepare_from, refresh};
 use crate::model::{Change, Record, RemoteName, RemoteSecret, SecretName, Sight, Timestamp};
-use crate::plan::{SecretPlan, Side};
+use crate::plan::{Note, NoteKind, SecretPlan, Side};
 use crate::store::{Progress, SecretStore};
 use crate::vault::{Committed, Durability, Transaction, Vault};
 
@@ -424,7 +424,8 @@ fn work(prepared: &Prepared) -> Vec<SecretName> {
     // A conflict that went away by itself is no longer on record.
     let stale = prepared.loaded.records.iter().filter(|(name, record)| {
         let found = plan.secrets.get(*name);
-        let blocked = found.is_some_and(|s| s.actions.is_empty() && !s.notes.is_empty());
+        let is_block = |n: &Note| matches!(n.kind, NoteKind::Blocked(_));
+        let blocked = found.is_some_and(|s| s.notes.iter().any(is_block));
         !blocked
             && record.conflicts.iter().any(|c| {
                 plan.remotes.contains(&c.remote) && !found.is_some_and(|s| s.conflicts.contains(c))
