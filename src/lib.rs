@@ -16,6 +16,7 @@
 //! | 2 | [`vault`] | the directory on disk, and its git history |
 //! | 2 | `aws` | the only room that names an AWS type |
 //! | 3 | [`sync`] | carries out plans |
+//! | 3 | [`server`] | the local Secrets Manager endpoint: operations, front doors |
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ pub mod config;
 pub mod crypto;
 pub mod model;
 pub mod plan;
+pub mod server;
 pub mod store;
 pub mod sync;
 pub mod vault;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with its layer. Imports run towards the lower number only.
-const ROOMS: [(&str, u8); 9] = [
+const ROOMS: [(&str, u8); 11] = [
     ("model", 0),
     ("plan", 1),
     ("crypto", 1),
@@ -14,6 +14,8 @@ const ROOMS: [(&str, u8); 9] = [
     ("vault", 2),
     ("aws", 2),
     ("sync", 3),
+    ("server", 3),
+    ("agent", 3),
     ("cli", 4),
 ];
 
