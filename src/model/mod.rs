@@ -7,6 +7,7 @@
 mod base;
 mod change;
 mod conflict;
+mod details;
 mod escape;
 mod label;
 mod name;
@@ -28,6 +29,7 @@ mod version;
 pub use base::{Base, Pair, RemoteBase, SecretBase};
 pub use change::{Change, Invalid};
 pub use conflict::{Class, Conflict, Field};
+pub use details::{Details, Rotation};
 pub use escape::Escaped;
 pub use label::{LabelError, StagingLabel};
 pub use name::{NameError, RemoteName, RemoteNameError, SecretName};

@@ -1,5 +1,5 @@
 use super::{
-    Change, Conflict, Invalid, RemoteName, SecretBase, SecretName, SecretState, Snapshot,
+    Change, Conflict, Details, Invalid, RemoteName, SecretBase, SecretName, SecretState, Snapshot,
     StagingLabel,
 };
 
@@ -10,6 +10,8 @@ pub struct Record {
     pub name: SecretName,
     /// Its versions, labels, attributes and lifecycle.
     pub state: SecretState,
+    /// What AWS keeps of it besides; the endpoint's business.
+    pub details: Details,
     /// What was agreed with each remote, and what was moved here since.
     pub base: SecretBase,
     /// Conflicts that wait for a person, sorted.
@@ -34,6 +36,7 @@ impl Record {
                 lifecycle: super::Lifecycle::Tombstone,
                 ..SecretState::default()
             },
+            details: Details::default(),
             base: SecretBase::new(),
             conflicts: Vec::new(),
         }
@@ -52,6 +55,7 @@ impl Record {
     /// `Archive` is about two names and belongs to the caller.
     pub fn apply(&mut self, change: &Change, author: Author<'_>) -> Result<(), Invalid> {
         let before = self.state.labels.clone();
+        let was_gone = self.state.lifecycle == super::Lifecycle::Tombstone;
         let mut one = Snapshot::default();
         // A blank record is a free name to the model.
         if !self.is_blank() {
@@ -62,6 +66,12 @@ impl Record {
             return Err(Invalid::NoSecret);
         };
         self.state = state;
+        match change {
+            // Another incarnation of the name: nothing of the old one describes it.
+            Change::Create { .. } if was_gone => self.details = Details::default(),
+            Change::Restore => self.details.deleted = None,
+            _ => {}
+        }
 
         let labels: std::collections::BTreeSet<StagingLabel> = before
             .keys()

@@ -1064,10 +1064,9 @@ fn every_resolution_leads_out() {
             let found = plan(&c.base, &c.local, &c.remotes, &c.policy);
             let (_, conflict) = found.conflicts().next().unwrap_or_else(|| panic!("{here}"));
             let mut record = crate::model::Record {
-                name: name(),
                 state: c.local.secrets.0[&name()].clone(),
                 base: c.base[&name()].clone(),
-                conflicts: Vec::new(),
+                ..crate::model::Record::new(name())
             };
             resolve(&mut record, conflict, &choice).unwrap();
             c.local.secrets.0.insert(name(), record.state);
@@ -1092,10 +1091,9 @@ fn resolving_keeps_the_loser_under_a_label_and_refuses_what_is_not_here() {
     let found = plan(&c.base, &c.local, &c.remotes, &c.policy);
     let (_, conflict) = found.conflicts().next().unwrap();
     let record = crate::model::Record {
-        name: name(),
         state: c.local.secrets.0[&name()].clone(),
         base: c.base[&name()].clone(),
-        conflicts: Vec::new(),
+        ..crate::model::Record::new(name())
     };
     for (choice, lost) in [
         (Choice::Ours, vec![4]),

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Attributes, Class, Conflict, Content, Digest, Face, Field, Kind, Lifecycle, Origin, Pair,
-    Record, RemoteBase, SecretState, Timestamp, VersionMeta,
+    Attributes, Class, Conflict, Content, Details, Digest, Face, Field, Kind, Lifecycle, Origin,
+    Pair, Record, RemoteBase, Rotation, SecretState, Timestamp, VersionMeta,
 };
 
 /// What a file was when it was read. A file that still is all of this has the same
@@ -56,7 +56,7 @@ pub(super) struct Cache {
 }
 
 /// The cache's first bytes.
-const MAGIC: &str = "strongroom-index/1";
+const MAGIC: &str = "strongroom-index/2";
 
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
@@ -140,6 +140,9 @@ struct Flat<'a> {
     name: &'a str,
     #[serde(borrow)]
     face: FlatFace<'a>,
+    /// Few secrets have any.
+    #[serde(borrow)]
+    details: Option<FlatDetails<'a>>,
     #[serde(borrow)]
     versions: Vec<FlatVersion<'a>>,
     #[serde(borrow)]
@@ -163,6 +166,29 @@ enum Life {
     Live,
     Scheduled(Option<i64>),
     Tombstone,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FlatDetails<'a> {
+    /// Created, changed, deleted.
+    times: [Option<i64>; 3],
+    kms_key: Option<&'a str>,
+    policy: Option<&'a str>,
+    untagged: bool,
+    #[serde(borrow)]
+    rotation: Option<FlatRotation<'a>>,
+    #[serde(borrow)]
+    replicas: Vec<(&'a str, Option<&'a str>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FlatRotation<'a> {
+    enabled: bool,
+    after_days: Option<u16>,
+    rotated: Option<i64>,
+    /// Function, schedule, duration.
+    #[serde(borrow)]
+    texts: [Option<&'a str>; 3],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -243,6 +269,7 @@ impl<'a> Flat<'a> {
                     .map(|(l, id)| (l.as_str(), id.as_str()))
                     .collect(),
             },
+            details: (!record.details.is_empty()).then(|| FlatDetails::of(&record.details)),
             versions: state.versions.iter().map(version).collect(),
             remotes: record
                 .base
@@ -279,10 +306,60 @@ impl<'a> Flat<'a> {
             record: Record {
                 name: self.name.parse().ok()?,
                 state,
+                details: self.details.map(FlatDetails::details).unwrap_or_default(),
                 base,
                 conflicts: conflicts.collect::<Option<_>>()?,
             },
         })
+    }
+}
+
+impl<'a> FlatDetails<'a> {
+    fn of(details: &'a Details) -> Self {
+        let rotation = |r: &'a Rotation| FlatRotation {
+            enabled: r.enabled,
+            after_days: r.after_days,
+            rotated: r.rotated.map(Timestamp::millis),
+            texts: [&r.function, &r.schedule, &r.duration].map(|t| t.as_deref()),
+        };
+        let replica =
+            |(region, key): (&'a String, &'a Option<String>)| (region.as_str(), key.as_deref());
+        Self {
+            times: [details.created, details.changed, details.deleted]
+                .map(|t| t.map(Timestamp::millis)),
+            kms_key: details.kms_key.as_deref(),
+            policy: details.policy.as_deref(),
+            untagged: details.untagged,
+            rotation: details.rotation.as_ref().map(rotation),
+            replicas: details.replicas.iter().map(replica).collect(),
+        }
+    }
+
+    fn details(self) -> Details {
+        let owned = |t: Option<&str>| t.map(ToOwned::to_owned);
+        let [created, changed, deleted] = self.times.map(|t| t.map(Timestamp::from_millis));
+        let rotation = |r: FlatRotation<'_>| {
+            let [function, schedule, duration] = r.texts.map(owned);
+            Rotation {
+                enabled: r.enabled,
+                function,
+                after_days: r.after_days,
+                schedule,
+                duration,
+                rotated: r.rotated.map(Timestamp::from_millis),
+            }
+        };
+        let replicas = self.replicas.into_iter();
+        Details {
+            created,
+            changed,
+            deleted,
+            kms_key: owned(self.kms_key),
+            policy: owned(self.policy),
+            untagged: self.untagged,
+            rotation: self.rotation.map(rotation),
+            replicas: replicas.map(|(r, k)| (r.to_owned(), owned(k))).collect(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::config::{entry, line};
 use crate::crypto::{Domain, KeyringKeys, Mac, MacError};
 use crate::model::{
-    Conflict, Content, Face, Field, Lifecycle, Origin, Record, RemoteBase, SecretName,
+    Conflict, Content, Details, Face, Field, Lifecycle, Origin, Record, RemoteBase, SecretName,
     StagingLabel, Timestamp, VersionId, VersionMeta,
 };
 
@@ -177,6 +177,7 @@ pub fn emit(record: &Record) -> Result<String, RecordError> {
         }
         out.push('\n');
     }
+    details(&record.details, &mut out)?;
     for (id, meta) in &state.versions {
         version(id, meta, &mut out)?;
     }
@@ -225,6 +226,62 @@ fn lifecycle(lifecycle: Lifecycle, out: &mut String) -> Result<(), RecordError> 
         Lifecycle::Scheduled { date: Some(date) } => time("delete_date", date, out),
         Lifecycle::Live | Lifecycle::Scheduled { date: None } | Lifecycle::Tombstone => Ok(()),
     }
+}
+
+fn details(details: &Details, out: &mut String) -> Result<(), RecordError> {
+    if details.is_empty() {
+        return Ok(());
+    }
+    out.push_str("[details]\n");
+    for (key, at) in [
+        ("created", details.created),
+        ("changed", details.changed),
+        ("deleted", details.deleted),
+    ] {
+        if let Some(at) = at {
+            time(key, at, out)?;
+        }
+    }
+    for (key, text) in [("kms_key", &details.kms_key), ("policy", &details.policy)] {
+        if let Some(text) = text {
+            line(key, text, out);
+        }
+    }
+    if details.untagged {
+        out.push_str("untagged = true\n");
+    }
+    out.push('\n');
+    if let Some(rotation) = &details.rotation {
+        out.push_str("[details.rotation]\n");
+        out.push_str(&format!("enabled = {}\n", rotation.enabled));
+        if let Some(text) = &rotation.function {
+            line("function", text, out);
+        }
+        if let Some(days) = rotation.after_days {
+            out.push_str(&format!("after_days = {days}\n"));
+        }
+        for (key, text) in [
+            ("schedule", &rotation.schedule),
+            ("duration", &rotation.duration),
+        ] {
+            if let Some(text) = text {
+                line(key, text, out);
+            }
+        }
+        if let Some(at) = rotation.rotated {
+            time("rotated", at, out)?;
+        }
+        out.push('\n');
+    }
+    for (region, key) in &details.replicas {
+        out.push_str("[[details.replica]]\n");
+        line("region", region, out);
+        if let Some(key) = key {
+            line("kms_key", key, out);
+        }
+        out.push('\n');
+    }
+    Ok(())
 }
 
 fn version(id: &VersionId, meta: &VersionMeta, out: &mut String) -> Result<(), RecordError> {

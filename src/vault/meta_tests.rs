@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::Identity;
-use crate::model::{Attributes, Class, Digest, Kind, Pair, RemoteName, SecretState};
+use crate::model::{Attributes, Class, Digest, Kind, Pair, RemoteName, Rotation, SecretState};
 
 const VAULT: &str = "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90";
 
@@ -75,6 +75,26 @@ pub(in crate::vault) fn full() -> Record {
             lifecycle: Lifecycle::Scheduled {
                 date: Some(Timestamp::from_secs(1_797_987_723)),
             },
+        },
+        details: Details {
+            created: Some(Timestamp::from_secs(1_795_395_000)),
+            changed: Some(Timestamp::from_secs(1_795_395_600)),
+            deleted: Some(Timestamp::from_secs(1_795_395_600)),
+            kms_key: Some("alias/prod".into()),
+            policy: Some(r#"{"Version":"2012-10-17"}"#.into()),
+            untagged: true,
+            rotation: Some(Rotation {
+                enabled: true,
+                function: Some("arn:aws:lambda:eu-central-1:123456789012:function:r".into()),
+                after_days: Some(30),
+                schedule: Some("rate(30 days)".into()),
+                duration: Some("3h".into()),
+                rotated: Some(Timestamp::from_secs(1_795_395_600)),
+            }),
+            replicas: BTreeMap::from([
+                ("eu-west-1".into(), None),
+                ("us-east-1".into(), Some("alias/us".into())),
+            ]),
         },
         base: BTreeMap::from([
             (
@@ -368,6 +388,50 @@ fn some_conflict() -> impl Strategy<Value = Conflict> {
     )
 }
 
+fn some_details() -> impl Strategy<Value = Details> {
+    let key = || proptest::option::of(text());
+    let at = || proptest::option::of(moment());
+    let rotation = (
+        any::<bool>(),
+        key(),
+        proptest::option::of(1..1000_u16),
+        key(),
+        key(),
+        at(),
+    )
+        .prop_map(
+            |(enabled, function, after_days, schedule, duration, rotated)| Rotation {
+                enabled,
+                function,
+                after_days,
+                schedule,
+                duration,
+                rotated,
+            },
+        );
+    (
+        (at(), at(), at(), any::<bool>()),
+        key(),
+        key(),
+        proptest::option::of(rotation),
+        proptest::collection::btree_map(text(), key(), 0..3),
+    )
+        .prop_map(
+            |((created, changed, deleted, untagged), kms_key, policy, rotation, replicas)| {
+                Details {
+                    created,
+                    changed,
+                    deleted,
+                    kms_key,
+                    policy,
+                    untagged,
+                    rotation,
+                    replicas,
+                }
+            },
+        )
+}
+
 pub(in crate::vault) fn some_record() -> impl Strategy<Value = Record> {
     let version = (
         proptest::option::of(moment()),
@@ -392,9 +456,10 @@ pub(in crate::vault) fn some_record() -> impl Strategy<Value = Record> {
         some_lifecycle(),
         proptest::collection::btree_map(some_remote(), some_base(), 0..3),
         proptest::collection::btree_set(some_conflict(), 0..3),
+        some_details(),
     )
         .prop_map(
-            |(name, attributes, versions, labels, lifecycle, mut base, conflicts)| {
+            |(name, attributes, versions, labels, lifecycle, mut base, conflicts, details)| {
                 let ids: Vec<VersionId> = versions.keys().cloned().collect();
                 let labels = labels
                     .into_iter()
@@ -404,6 +469,7 @@ pub(in crate::vault) fn some_record() -> impl Strategy<Value = Record> {
                 base.retain(|_, base| !base.is_empty());
                 Record {
                     name: name.parse().unwrap(),
+                    details,
                     state: SecretState {
                         attributes,
                         versions,

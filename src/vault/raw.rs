@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::meta::MetaError;
 use crate::model::{
-    Attributes, Class, Conflict, Content, Escaped, Face, Field, Kind, Lifecycle, Origin, Pair,
-    Record, RemoteBase, SecretState, VersionMeta,
+    Attributes, Class, Conflict, Content, Details, Escaped, Face, Field, Kind, Lifecycle, Origin,
+    Pair, Record, RemoteBase, Rotation, SecretState, VersionMeta,
 };
 
 pub(super) const PLACEHOLDER: &str = "placeholder";
@@ -33,11 +33,46 @@ struct RawRecord {
     #[serde(default)]
     labels: Texts,
     #[serde(default)]
+    details: RawDetails,
+    #[serde(default)]
     version: Vec<RawVersion>,
     #[serde(default)]
     remote: BTreeMap<String, RawRemote>,
     #[serde(default)]
     conflict: Vec<RawConflict>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDetails {
+    created: Option<String>,
+    changed: Option<String>,
+    deleted: Option<String>,
+    kms_key: Option<String>,
+    policy: Option<String>,
+    #[serde(default)]
+    untagged: bool,
+    rotation: Option<RawRotation>,
+    #[serde(default)]
+    replica: Vec<RawReplica>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRotation {
+    enabled: bool,
+    function: Option<String>,
+    after_days: Option<u16>,
+    schedule: Option<String>,
+    duration: Option<String>,
+    rotated: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReplica {
+    region: String,
+    kms_key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +158,7 @@ pub(super) fn parse(body: &str) -> Result<Record, MetaError> {
             labels: pairs("labels", &raw.labels)?,
             lifecycle: lifecycle(&raw.lifecycle, raw.delete_date.as_deref())?,
         },
+        details: raw.details.read()?,
         base: BTreeMap::new(),
         conflicts: Vec::new(),
     };
@@ -142,6 +178,32 @@ pub(super) fn parse(body: &str) -> Result<Record, MetaError> {
         record.conflicts.push(conflict);
     }
     Ok(record)
+}
+
+impl RawDetails {
+    fn read(self) -> Result<Details, MetaError> {
+        let rotation = |raw: RawRotation| {
+            Ok::<_, MetaError>(Rotation {
+                enabled: raw.enabled,
+                function: raw.function,
+                after_days: raw.after_days,
+                schedule: raw.schedule,
+                duration: raw.duration,
+                rotated: optional("details.rotation.rotated", raw.rotated.as_deref())?,
+            })
+        };
+        let replicas = self.replica.into_iter().map(|r| (r.region, r.kms_key));
+        Ok(Details {
+            created: optional("details.created", self.created.as_deref())?,
+            changed: optional("details.changed", self.changed.as_deref())?,
+            deleted: optional("details.deleted", self.deleted.as_deref())?,
+            kms_key: self.kms_key,
+            policy: self.policy,
+            untagged: self.untagged,
+            rotation: self.rotation.map(rotation).transpose()?,
+            replicas: replicas.collect(),
+        })
+    }
 }
 
 impl RawVersion {

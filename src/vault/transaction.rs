@@ -15,7 +15,9 @@ use super::lock::Lock;
 use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
 use crate::config::Config;
 use crate::crypto::{Binding, Ciphertext, Domain, EncryptError, KeyringKeys, seal_value};
-use crate::model::{Content, Digest, Record, SecretName, SecretValue, Timestamp, VersionId};
+use crate::model::{
+    Content, Digest, Lifecycle, Record, SecretName, SecretValue, Timestamp, VersionId,
+};
 
 /// How long a second writer waits for the first.
 const WAIT: Duration = Duration::from_secs(10);
@@ -174,6 +176,27 @@ impl Transaction<'_> {
             self.write_values(Durable::Later)?;
         }
         Ok(digest)
+    }
+
+    /// Notes `now` as the time of the change in every record gathered that differs
+    /// from the one on disk. For what a person does here; a sync must not, since what
+    /// it writes depends on nothing but the remotes.
+    pub fn date_changes(&mut self) -> Result<(), VaultError> {
+        for record in self.records.values_mut() {
+            let there = self.vault.record(&record.name)?;
+            if there.as_ref() == Some(record) {
+                continue;
+            }
+            let gone = |r: &Record| r.state.lifecycle == Lifecycle::Tombstone;
+            if !gone(record) && there.as_ref().is_none_or(gone) {
+                record.details.created.get_or_insert(self.now);
+            }
+            record.details.changed = Some(self.now);
+            if record.state.lifecycle.is_scheduled() {
+                record.details.deleted.get_or_insert(self.now);
+            }
+        }
+        Ok(())
     }
 
     /// Leaves the change to git uncommitted, whatever the settings say.

@@ -170,7 +170,8 @@ fn edit(record: &mut Record, change: &Change) -> Result<(), CommandError> {
 
 /// Writes a change durably and commits it; what git could not do is a warning, for
 /// the vault itself is safe.
-fn commit(ctx: &Context, tx: Transaction<'_>, message: &str) -> Result<(), CommandError> {
+fn commit(ctx: &Context, mut tx: Transaction<'_>, message: &str) -> Result<(), CommandError> {
+    tx.date_changes()?;
     let done = tx.commit(message, Durability::Each)?;
     git_state(ctx, &done.git);
     Ok(())
