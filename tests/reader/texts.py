@@ -220,6 +220,52 @@ def version(table):
     return out
 
 
+def times(table, keys):
+    out = ""
+    for key in keys:
+        at = string(table, key, True)
+        if at is not None:
+            check_time(at)
+        out += line(key, at)
+    return out
+
+
+def rotation(table):
+    enabled, days = table.pop("enabled", None), table.pop("after_days", None)
+    need(isinstance(enabled, bool), "a rotation's enabled")
+    need(days is None or (type(days) is int and 0 <= days < 65536), "a rotation's after_days")
+    out = [f"enabled = {str(enabled).lower()}\n", line("function", string(table, "function", True))]
+    out += [f"after_days = {days}\n"] if days is not None else []
+    out += [line(key, string(table, key, True)) for key in ("schedule", "duration")]
+    out += [times(table, ["rotated"])]
+    empty(table, "rotation")
+    return section("[details.rotation]", out)
+
+
+def details(table):
+    """What AWS keeps besides, in its canonical form; nothing if there is none."""
+    if table is None:
+        return ""
+    need(isinstance(table, dict), "details is no table")
+    head = times(table, ["created", "changed", "deleted"])
+    head += "".join(line(key, string(table, key, True)) for key in ("kms_key", "policy"))
+    untagged = table.pop("untagged", None)
+    need(untagged in (None, True), "untagged is no true")
+    head += "untagged = true\n" if untagged else ""
+    turned, replicas = table.pop("rotation", None), table_of(table, "replica", list)
+    empty(table, "details")
+    need(head or turned or replicas, "details hold nothing")
+    out = section("[details]", [head]) + (rotation(turned) if turned is not None else "")
+    regions = []
+    for replica in replicas:
+        region, key = string(replica, "region"), string(replica, "kms_key", True)
+        empty(replica, "replica")
+        regions.append(region.encode())
+        out += section("[[details.replica]]", [line("region", region), line("kms_key", key)])
+    need(in_order(regions), "replicas are not sorted")
+    return out
+
+
 def metadata(data, mac, path):
     """A secret's metadata, with every check of the page: name, labels and versions by id."""
     body = open_text(data, mac, 1 << 20)
@@ -232,6 +278,7 @@ def metadata(data, mac, path):
     out += mapping("[tags]", table_of(table, "tags"))
     labels = labels_of(table, "labels")
     out += mapping("[labels]", labels)
+    out += details(table.pop("details", None))
     versions = [version(v) for v in table_of(table, "version", list)]
     need(in_order([v["id"].encode() for v in versions]), "versions are not sorted")
     for v in versions:
