@@ -13,6 +13,7 @@
 mod container;
 mod cost;
 mod envelope;
+mod ephemeral;
 mod error;
 mod identity;
 mod keyring;
@@ -25,6 +26,7 @@ mod value;
 pub use container::{BadContainer, ContainerHeader};
 pub use cost::{Argon2Cost, CostError};
 pub use envelope::{Ciphertext, Ct8, Ct8Error};
+pub use ephemeral::{Ephemeral, Sealed};
 pub use error::{EncryptError, OpenError};
 pub use identity::{Identity, IdentityFileError, KeyError, Recipient};
 pub use keyring::{Commitment, CommitmentError, KeyringKeys, encrypt_keyring, open_keyring};

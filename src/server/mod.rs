@@ -6,5 +6,7 @@
 //! each [`Call`].
 
 pub mod protocol;
+pub mod service;
 
 pub use protocol::{Answer, Call, Caller, Code, Fault, Grant, Reply};
+pub use service::Service;

@@ -1,0 +1,65 @@
+use std::collections::{BTreeMap, HashMap};
+
+use super::Shared;
+use crate::model::{Record, RemoteFacts, RemoteName, SecretName, Sight};
+use crate::vault::{Vault, VaultError};
+
+/// Every secret of the vault as it was last read, and what the remotes said of it.
+#[derive(Default)]
+pub(super) struct Catalog {
+    pub(super) records: BTreeMap<SecretName, Shared<Record>>,
+    /// Secrets whose metadata is not believed, with the reason.
+    pub(super) blocked: BTreeMap<String, String>,
+    /// By the full ARN that a remote gave.
+    pub(super) arns: HashMap<String, SecretName>,
+    /// What was last seen of the remotes' own facts, by ARN.
+    pub(super) facts: HashMap<String, Shared<RemoteFacts>>,
+    /// One ARN of each remote: its account, where that is not pinned.
+    pub(super) examples: BTreeMap<RemoteName, String>,
+}
+
+impl Catalog {
+    pub(super) fn read(vault: &Vault) -> Result<Self, VaultError> {
+        let loaded = vault.load()?;
+        let mut catalog = Self {
+            blocked: loaded.blocked,
+            ..Self::default()
+        };
+        for record in loaded.records.into_values() {
+            catalog.put(record);
+        }
+        for remote in vault.config().remotes.keys() {
+            // A view that cannot be read is as good as none: it only adds facts.
+            let Ok(Some(fetched)) = vault.load_view(remote) else {
+                continue;
+            };
+            for sight in fetched.view.secrets.into_values() {
+                if let Sight::Seen(seen) = sight {
+                    let arn = seen.facts.arn.clone();
+                    catalog.facts.insert(arn, Shared::new(seen.facts));
+                }
+            }
+        }
+        Ok(catalog)
+    }
+
+    /// Takes one secret in, in place of what was known of it.
+    pub(super) fn put(&mut self, record: Record) {
+        if let Some(old) = self.records.get(&record.name) {
+            for pair in old.base.values().filter_map(|b| b.pair.as_ref()) {
+                self.arns.remove(&pair.arn);
+            }
+        }
+        for (remote, base) in &record.base {
+            if let Some(pair) = &base.pair {
+                self.arns.insert(pair.arn.clone(), record.name.clone());
+                if !self.examples.contains_key(remote) {
+                    self.examples.insert(remote.clone(), pair.arn.clone());
+                }
+            }
+        }
+        self.blocked.remove(record.name.as_str());
+        self.records
+            .insert(record.name.clone(), Shared::new(record));
+    }
+}
