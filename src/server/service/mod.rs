@@ -373,6 +373,3 @@ fn seconds(at: Timestamp) -> f64 {
 }
 
 type Shared<T> = Arc<T>;
-
-#[cfg(test)]
-mod tests;
