@@ -20,5 +20,6 @@ mod layers;
 mod moto;
 mod proxy;
 mod reader;
+mod service;
 mod sync_memory;
 mod sync_moto;
