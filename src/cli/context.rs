@@ -41,6 +41,8 @@ pub struct Context {
     pub editor: Option<OsString>,
     /// XDG_RUNTIME_DIR, where files are memory.
     pub runtime_dir: Option<PathBuf>,
+    /// The desktop session, for the clipboard.
+    pub desktop: super::clipboard::Desktop,
     /// Where programs are looked for.
     pub search_path: Option<OsString>,
     /// The file mode mask that this process was started with.
@@ -107,6 +109,10 @@ impl Context {
             identity: text("STRONGROOM_IDENTITY").map(Zeroizing::new),
             editor: var("VISUAL").or_else(|| var("EDITOR")),
             runtime_dir: path("XDG_RUNTIME_DIR").filter(|p| p.is_absolute()),
+            desktop: super::clipboard::Desktop {
+                wayland: var("WAYLAND_DISPLAY").is_some(),
+                x11: var("DISPLAY").is_some(),
+            },
             search_path: var("PATH"),
             umask,
             user: text("USER").or_else(|| text("LOGNAME")),

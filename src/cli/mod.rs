@@ -5,6 +5,7 @@
 //! surroundings, `ui` what it says and asks, `error` how its failures look, `exit`
 //! what scripts see.
 
+mod clipboard;
 mod commands;
 mod context;
 mod error;

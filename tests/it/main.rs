@@ -13,6 +13,7 @@ mod aws_faults;
 mod aws_store;
 mod canned;
 mod cli;
+mod cli_clipboard;
 mod cli_faults;
 mod frozen;
 mod home;

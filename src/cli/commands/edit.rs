@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use zeroize::Zeroizing;
 
-use super::put::NewVersion;
+use super::put::{NewVersion, stored};
 use super::{DONE, begin, commit};
 use crate::cli::context::{Context, OWN_SECRETS, new_uuid};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::model::{Kind, SecretName, SecretValue, StagingLabel};
+use crate::model::{Kind, SecretName, SecretValue};
 
 /// Change a value in your editor
 ///
@@ -147,16 +147,7 @@ impl Edit {
             self.name
         ));
         if ctx.ui.json() {
-            let labels: Vec<&str> = record
-                .state
-                .labels_of(&stamp.id)
-                .map(StagingLabel::as_str)
-                .collect();
-            ctx.ui.json_data(&json!({
-                "Name": self.name.as_str(),
-                "VersionId": stamp.id.as_str(),
-                "VersionStages": labels,
-            }))?;
+            ctx.ui.json_data(&stored(&record, &stamp.id))?;
         }
         DONE
     }

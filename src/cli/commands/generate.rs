@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::put::{Made, NewVersion, parse_tags};
+use super::put::{Made, NewVersion, parse_tags, stored};
 use super::{DONE, begin, commit};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, CommandResult};
@@ -111,16 +111,7 @@ impl Generate {
         ctx.ui
             .status(&format!("{what} {} as version {short}", self.name));
         if ctx.ui.json() {
-            let labels: Vec<&str> = record
-                .state
-                .labels_of(&stamp.id)
-                .map(StagingLabel::as_str)
-                .collect();
-            let mut answer = json!({
-                "Name": self.name.as_str(),
-                "VersionId": stamp.id.as_str(),
-                "VersionStages": labels,
-            });
+            let mut answer = stored(&record, &stamp.id);
             if print && let Some(object) = answer.as_object_mut() {
                 let text = String::from_utf8_lossy(value.expose_secret());
                 object.insert("RandomPassword".to_owned(), json!(text));

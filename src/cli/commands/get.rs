@@ -2,12 +2,14 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::DONE;
+use crate::cli::clipboard;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
@@ -29,6 +31,12 @@ pub struct Get {
     /// Print to the terminal
     #[arg(long)]
     show: bool,
+    /// Put it into the clipboard, and clear that after a while
+    #[arg(short, long, conflicts_with_all = ["output", "show"])]
+    clipboard: bool,
+    /// How long it stays in the clipboard
+    #[arg(long, value_name = "SECONDS", default_value_t = 45, requires = "clipboard", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    clear_after: u64,
     /// Write to FILE, readable by its owner only
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -36,11 +44,12 @@ pub struct Get {
 
 impl Get {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
-        let to_terminal = self.output.is_none() && ctx.ui.stdout_is_terminal();
+        let to_terminal = self.output.is_none() && !self.clipboard && ctx.ui.stdout_is_terminal();
         if to_terminal && !self.show {
             return Err(
-                CommandError::usage("the value would be shown on the terminal")
-                    .hint("add --show, write to a file with -o FILE, or pipe it on"),
+                CommandError::usage("the value would be shown on the terminal").hint(
+                    "add --show, copy it with -c, write to a file with -o FILE, or pipe it on",
+                ),
             );
         }
         let vault = ctx.unlocked()?;
@@ -84,6 +93,15 @@ impl Get {
             }
             None => Zeroizing::new(value.expose_secret().to_vec()),
         };
+        if self.clipboard {
+            clipboard::copy(ctx, &bytes, Duration::from_secs(self.clear_after))?;
+            let seconds = self.clear_after;
+            ctx.ui.status(&format!(
+                "Copied {}; the clipboard is cleared in {seconds} seconds",
+                self.selector
+            ));
+            return DONE;
+        }
         match &self.output {
             None => ctx.ui.data(&bytes)?,
             Some(path) => {

@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod clear_clipboard;
 mod completions;
 mod conflicts;
 mod copy;
@@ -83,6 +84,8 @@ pub enum Command {
     Gc(gc::Gc),
     Completions(completions::Completions),
     Man(man::Man),
+    #[command(hide = true)]
+    ClearClipboard(clear_clipboard::ClearClipboard),
 }
 
 impl Command {
@@ -124,6 +127,7 @@ impl Command {
             Self::Gc(c) => c.run(ctx),
             Self::Completions(c) => c.run(ctx),
             Self::Man(c) => c.run(ctx),
+            Self::ClearClipboard(c) => c.run(ctx),
         }
     }
 }

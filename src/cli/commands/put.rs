@@ -105,19 +105,21 @@ impl Put {
             });
         }
         if ctx.ui.json() {
-            let labels: Vec<&str> = record
-                .state
-                .labels_of(&stamp.id)
-                .map(StagingLabel::as_str)
-                .collect();
-            ctx.ui.json_data(&json!({
-                "Name": self.name.as_str(),
-                "VersionId": stamp.id.as_str(),
-                "VersionStages": labels,
-            }))?;
+            ctx.ui.json_data(&stored(&record, &stamp.id))?;
         }
         DONE
     }
+}
+
+/// A stored version as PutSecretValue answers it.
+pub(super) fn stored(record: &Record, id: &VersionId) -> serde_json::Value {
+    let labels = record.state.labels_of(id);
+    let labels: Vec<&str> = labels.map(StagingLabel::as_str).collect();
+    json!({
+        "Name": record.name.as_str(),
+        "VersionId": id.as_str(),
+        "VersionStages": labels,
+    })
 }
 
 /// What storing a value came to.
