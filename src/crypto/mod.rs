@@ -1,5 +1,5 @@
 //! Bytes to bytes: keys, age envelopes, the value container, the sealed identity,
-//! macs and digests.
+//! macs and digests; and random passwords.
 //!
 //! The formats are those of the book's pages `formats/*` (format 1). Nothing here
 //! opens a file, asks the time or reads the environment; randomness comes from the
@@ -19,6 +19,7 @@ mod identity;
 mod keyring;
 mod mac;
 mod passphrase;
+mod password;
 mod random;
 mod sealed;
 mod value;
@@ -32,6 +33,7 @@ pub use identity::{Identity, IdentityFileError, KeyError, Recipient};
 pub use keyring::{Commitment, CommitmentError, KeyringKeys, encrypt_keyring, open_keyring};
 pub use mac::{Domain, Mac, MacError};
 pub use passphrase::Passphrase;
+pub use password::{PasswordError, PasswordRules};
 pub use random::RandomError;
 pub use sealed::{SealError, SealedIdentity, SealedIdentityError, UnsealError};
 pub use value::{Binding, BoundField, Opened, open_value, seal_value};

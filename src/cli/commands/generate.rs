@@ -1,14 +1,12 @@
 use clap::Args;
-use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
-use rand::seq::IndexedRandom as _;
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use super::put::{Made, NewVersion, parse_tags, stored};
 use super::{DONE, begin, commit};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, CommandResult};
+use crate::cli::exit::Exit;
+use crate::crypto::{PasswordError, PasswordRules};
 use crate::model::{SecretName, SecretValue, StagingLabel};
 
 /// Make a random value and store it
@@ -72,11 +70,6 @@ pub(super) struct Alphabet {
     pub(super) no_require_each: bool,
 }
 
-const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
-const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-const DIGITS: &[u8] = b"0123456789";
-const PUNCTUATION: &[u8] = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-
 impl Generate {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         if !self.argv.is_empty() {
@@ -127,64 +120,26 @@ impl Generate {
 impl Alphabet {
     /// A password, every allowed one as likely as every other.
     pub(super) fn make(&self) -> Result<SecretValue, CommandError> {
-        let kinds = self.kinds();
-        let mut all: Vec<u8> = kinds.concat();
-        if self.include_space && !self.excludes(b' ') {
-            all.push(b' ');
-        }
-        if all.is_empty() {
-            return Err(CommandError::usage(
-                "every character is excluded; there is nothing to choose from",
-            ));
-        }
-        let length = usize::from(self.length);
-        if !self.no_require_each && length < kinds.len() {
-            return Err(CommandError::usage(format!(
-                "a length of {length} is too short for one character of each of {} kinds",
-                kinds.len()
-            ))
-            .hint("make it longer, exclude kinds, or add --no-require-each"));
-        }
-        let mut random = UnwrapErr(SysRng);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
-        // Whole passwords are drawn until one has every kind: putting the missing
-        // ones in by hand would make some passwords likelier than others.
-        loop {
-            bytes.clear();
-            while bytes.len() < length {
-                bytes.extend(all.choose(&mut random));
-            }
-            let has = |kind: &Vec<u8>| bytes.iter().any(|b| kind.contains(b));
-            if self.no_require_each || kinds.iter().all(has) {
-                return Ok(SecretValue::string(bytes)?);
-            }
-        }
+        let bytes = self.rules().make().map_err(|error| match error {
+            PasswordError::Nothing => CommandError::from_error(Exit::Usage, error),
+            PasswordError::TooShort { .. } => CommandError::from_error(Exit::Usage, error)
+                .hint("make it longer, exclude kinds, or add --no-require-each"),
+            PasswordError::Random(_) => CommandError::from_error(Exit::Unexpected, error),
+        })?;
+        Ok(SecretValue::string(bytes)?)
     }
 
-    /// The kinds of characters that take part, each with what is left of it. The
-    /// space is of no kind: AWS does not require one.
-    fn kinds(&self) -> Vec<Vec<u8>> {
-        let kinds = [
-            (self.exclude_lowercase, LOWER),
-            (self.exclude_uppercase, UPPER),
-            (self.exclude_numbers, DIGITS),
-            (self.exclude_punctuation, PUNCTUATION),
-        ];
-        kinds
-            .into_iter()
-            .filter(|(excluded, _)| !excluded)
-            .map(|(_, kind)| {
-                let kind = kind.iter().copied();
-                kind.filter(|b| !self.excludes(*b)).collect::<Vec<u8>>()
-            })
-            .filter(|kind| !kind.is_empty())
-            .collect()
-    }
-
-    fn excludes(&self, byte: u8) -> bool {
-        self.exclude_characters
-            .as_ref()
-            .is_some_and(|out| out.contains(char::from(byte)))
+    fn rules(&self) -> PasswordRules {
+        PasswordRules {
+            length: self.length,
+            exclude_characters: self.exclude_characters.clone().unwrap_or_default(),
+            exclude_numbers: self.exclude_numbers,
+            exclude_punctuation: self.exclude_punctuation,
+            exclude_uppercase: self.exclude_uppercase,
+            exclude_lowercase: self.exclude_lowercase,
+            include_space: self.include_space,
+            require_each: !self.no_require_each,
+        }
     }
 }
 
@@ -208,76 +163,20 @@ impl Default for Alphabet {
 mod tests {
     use super::*;
 
-    fn made(alphabet: &Alphabet) -> Vec<u8> {
-        alphabet.make().unwrap().expose_secret().to_vec()
-    }
-
     #[test]
-    fn aws_4_every_kind_occurs_even_at_the_least_length() {
-        let alphabet = Alphabet {
-            length: 4,
-            ..Alphabet::default()
-        };
-        for _ in 0..200 {
-            let bytes = made(&alphabet);
-            assert_eq!(bytes.len(), 4);
-            for kind in [LOWER, UPPER, DIGITS, PUNCTUATION] {
-                assert!(bytes.iter().any(|b| kind.contains(b)));
-            }
-        }
-    }
-
-    #[test]
-    fn aws_4_what_is_excluded_does_not_occur_and_the_space_only_when_asked_for() {
-        let alphabet = Alphabet {
-            length: 4096,
-            exclude_characters: Some("abcXYZ019!".to_owned()),
-            ..Alphabet::default()
-        };
-        let bytes = made(&alphabet);
-        assert!(bytes.iter().all(|b| !b"abcXYZ019! ".contains(b)));
-        let alphabet = Alphabet {
-            length: 4096,
-            exclude_punctuation: true,
-            exclude_uppercase: true,
-            exclude_lowercase: true,
-            include_space: true,
-            ..Alphabet::default()
-        };
-        let bytes = made(&alphabet);
-        assert!(bytes.iter().all(|b| b"0123456789 ".contains(b)));
-        assert!(bytes.contains(&b' '));
-    }
-
-    #[test]
-    fn aws_4_too_short_for_the_kinds_is_refused() {
+    fn aws_4_the_options_are_those_of_get_random_password() {
+        assert_eq!(Alphabet::default().rules(), PasswordRules::default());
         let mut alphabet = Alphabet {
             length: 3,
             ..Alphabet::default()
         };
-        assert!(alphabet.make().is_err());
+        let error = alphabet.make().err().unwrap();
+        assert_eq!(error.exit, Exit::Usage);
+        assert!(error.to_string().contains("too short"), "{error}");
         alphabet.no_require_each = true;
-        assert_eq!(made(&alphabet).len(), 3);
+        assert_eq!(alphabet.make().unwrap().len(), 3);
         alphabet.exclude_characters = Some((0_u8..128).map(char::from).collect());
-        assert!(alphabet.make().is_err());
-    }
-
-    #[test]
-    fn every_character_is_about_as_likely_as_every_other() {
-        let alphabet = Alphabet {
-            length: 4096,
-            ..Alphabet::default()
-        };
-        let mut counts = [0_u32; 128];
-        for _ in 0..50 {
-            for byte in made(&alphabet) {
-                counts[usize::from(byte)] += 1;
-            }
-        }
-        // 204,800 draws from 94 characters: 2179 each, standard deviation 46.
-        for byte in [LOWER, UPPER, DIGITS, PUNCTUATION].concat() {
-            let count = counts[usize::from(byte)];
-            assert!((1850..2500).contains(&count), "{byte}: {count}");
-        }
+        let error = alphabet.make().err().unwrap();
+        assert!(error.to_string().contains("nothing to choose"), "{error}");
     }
 }
