@@ -31,6 +31,8 @@ pub(super) struct Description<'a> {
     rotation_rules: Option<Rules<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_rotated_date: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_rotation_date: Option<f64>,
     last_changed_date: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_accessed_date: Option<f64>,
@@ -60,7 +62,7 @@ type Stages<'a> = BTreeMap<&'a str, Vec<&'a str>>;
 #[serde(rename_all = "PascalCase")]
 struct Rules<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    automatically_after_days: Option<u16>,
+    automatically_after_days: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,6 +220,14 @@ impl Found {
         let tags = state.attributes.tags.iter();
         let tags: Vec<Tag<'_>> = tags.map(|(key, value)| Tag { key, value }).collect();
         let there = self.facts.as_ref().is_some_and(|f| f.rotation_enabled);
+        let dates = self.rotation_dates();
+        // A function without rules has none to show.
+        let ruled = rotation.filter(|r| r.after_days.is_some() || r.schedule.is_some());
+        let rules = ruled.map(|r| Rules {
+            automatically_after_days: dates.as_ref().and_then(|d| d.days),
+            duration: r.duration.as_deref(),
+            schedule_expression: r.schedule.as_deref(),
+        });
         let (describe, list) = match view {
             View::Describe => (self.stages(), None),
             View::List => (None, self.stages()),
@@ -229,12 +239,9 @@ impl Found {
             kms_key_id: self.kms_key(),
             rotation_enabled: rotation.map(|r| r.enabled).or(there.then_some(true)),
             rotation_lambda_arn: rotation.and_then(|r| r.function.as_deref()),
-            rotation_rules: rotation.map(|r| Rules {
-                automatically_after_days: r.after_days,
-                duration: r.duration.as_deref(),
-                schedule_expression: r.schedule.as_deref(),
-            }),
+            rotation_rules: rules,
             last_rotated_date: rotation.and_then(|r| r.rotated).map(seconds),
+            next_rotation_date: dates.and_then(|d| d.next).map(seconds),
             last_changed_date: seconds(self.changed()),
             last_accessed_date: accessed.map(seconds),
             deleted_date: self.deleted().map(seconds),

@@ -4,11 +4,11 @@
 //! by a prefix and by case; `description` and `all` match word by word, without case.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use crate::server::protocol::{Code, Fault};
+use super::super::protocol::{Code, Fault};
+use super::input::Checks;
 
 /// The most filters of one call, and the most values of one filter.
 const MAX: usize = 10;
@@ -32,33 +32,33 @@ const SEPARATORS: [char; 7] = ['/', '-', '_', '+', '=', '.', '@'];
 /// One filter as a request has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct FilterInput {
+pub(super) struct FilterInput {
     /// What is matched on.
     #[serde(default)]
-    pub key: Option<String>,
+    pub(super) key: Option<String>,
     /// Any of these.
     #[serde(default)]
-    pub values: Option<Vec<String>>,
+    pub(super) values: Option<Vec<String>>,
 }
 
 /// What a filter looks at in one secret.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub(super) struct Subject<'a> {
     /// The secret's name, as the caller knows it.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// Its description.
-    pub description: Option<&'a str>,
+    pub(super) description: Option<&'a str>,
     /// Its tags.
-    pub tags: &'a BTreeMap<String, String>,
+    pub(super) tags: &'a BTreeMap<String, String>,
     /// The Region of its primary, if it is replicated.
-    pub primary_region: Option<&'a str>,
+    pub(super) primary_region: Option<&'a str>,
     /// The AWS service that owns it.
-    pub owning_service: Option<&'a str>,
+    pub(super) owning_service: Option<&'a str>,
 }
 
 /// Checked filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filters(Vec<Filter>);
+pub(super) struct Filters(Vec<Filter>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Filter {
@@ -85,20 +85,14 @@ enum Key {
 
 impl Filters {
     /// Checks what a request asks for: at most 10 filters with 1 to 10 values of at
-    /// most 512 characters each, known keys (aws.md section 5).
-    pub fn parse(input: &[FilterInput]) -> Result<Self, Fault> {
-        let mut broken = Vec::new();
-        if input.len() > MAX {
-            broken.push(format!(
-                "Value at 'filters' failed to satisfy constraint: Member must have length less than or equal to {MAX}"
-            ));
-        }
+    /// most 512 characters each, known keys (aws.md section 5). `checks` are those of
+    /// the request's other members: every broken constraint is named in one fault.
+    pub(super) fn parse(input: &[FilterInput], mut checks: Checks) -> Result<Self, Fault> {
+        checks.count("filters", Some(input.len()), 0..=MAX);
         for (at, filter) in input.iter().enumerate() {
-            check(filter, at + 1, &mut broken);
+            check(filter, at + 1, &mut checks);
         }
-        if !broken.is_empty() {
-            return Err(violations(&broken));
-        }
+        checks.finish()?;
         let missing = |text: String| Fault::new(Code::InvalidParameterException, text);
         let filters = input.iter().map(|filter| {
             let name = filter.key.as_deref().unwrap_or_default();
@@ -127,7 +121,7 @@ impl Filters {
     }
 
     /// Whether a secret passes every filter.
-    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+    pub(super) fn matches(&self, subject: &Subject<'_>) -> bool {
         self.0.iter().all(|filter| filter.matches(subject))
     }
 }
@@ -218,12 +212,12 @@ fn key(name: &str) -> Option<Key> {
 }
 
 /// Adds what one filter breaks of AWS's model; `at` counts from 1.
-fn check(filter: &FilterInput, at: usize, broken: &mut Vec<String>) {
+fn check(filter: &FilterInput, at: usize, checks: &mut Checks) {
     if let Some(name) = &filter.key
         && key(name).is_none()
     {
         let set: Vec<&str> = KEYS.iter().map(|(name, _)| *name).collect();
-        broken.push(format!(
+        checks.fail(format!(
             "Value '{name}' at 'filters.{at}.member.key' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
             set.join(", ")
         ));
@@ -236,13 +230,13 @@ fn check(filter: &FilterInput, at: usize, broken: &mut Vec<String>) {
         values.join(", ")
     );
     if values.is_empty() {
-        broken.push(format!("{place} have length greater than or equal to 1"));
+        checks.fail(format!("{place} have length greater than or equal to 1"));
     }
     if values.len() > MAX {
-        broken.push(format!("{place} have length less than or equal to {MAX}"));
+        checks.fail(format!("{place} have length less than or equal to {MAX}"));
     }
     if !values.iter().all(|value| is_valid(value)) {
-        broken.push(format!(
+        checks.fail(format!(
             "{place} satisfy constraint: [Member must have length less than or equal to {MAX_VALUE}, Member must have length greater than or equal to 0, Member must satisfy regular expression pattern: {PATTERN}]"
         ));
     }
@@ -252,16 +246,6 @@ fn check(filter: &FilterInput, at: usize, broken: &mut Vec<String>) {
 fn is_valid(value: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c);
     value.chars().all(allowed) && value.len() <= MAX_VALUE
-}
-
-/// AWS's text for broken constraints of its model (aws.md section 1).
-fn violations(broken: &[String]) -> Fault {
-    let mut text = match broken.len() {
-        1 => "1 validation error detected: ".to_owned(),
-        n => format!("{n} validation errors detected: "),
-    };
-    let _infallible = write!(text, "{}", broken.join("; "));
-    Fault::new(Code::ValidationException, text)
 }
 
 #[cfg(test)]
@@ -276,7 +260,7 @@ mod tests {
     }
 
     fn parsed(filters: &[FilterInput]) -> Filters {
-        Filters::parse(filters).unwrap()
+        Filters::parse(filters, Checks::default()).unwrap()
     }
 
     fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -470,13 +454,13 @@ mod tests {
                 "2 validation errors detected: Value 'x' at 'filters.1.member.key'",
             ),
         ] {
-            let fault = Filters::parse(&filters).unwrap_err();
+            let fault = Filters::parse(&filters, Checks::default()).unwrap_err();
             assert_eq!(fault.code, Code::ValidationException);
             assert!(fault.message.starts_with(text), "{}", fault.message);
         }
         let most = vec![filter("name", &["x"; 10]); 10];
-        assert!(Filters::parse(&most).is_ok());
-        assert!(Filters::parse(&[filter("name", &[&"x".repeat(512)])]).is_ok());
+        assert!(Filters::parse(&most, Checks::default()).is_ok());
+        assert!(Filters::parse(&[filter("name", &[&"x".repeat(512)])], Checks::default()).is_ok());
     }
 
     #[test]
@@ -490,7 +474,7 @@ mod tests {
             values: None,
         };
         for input in [keyless, valueless] {
-            let fault = Filters::parse(&[input]).unwrap_err();
+            let fault = Filters::parse(&[input], Checks::default()).unwrap_err();
             assert_eq!(fault.code, Code::InvalidParameterException);
         }
     }

@@ -8,11 +8,23 @@ mod catalog;
 mod create;
 mod deletion;
 mod describe;
+mod filter;
 mod input;
+mod list;
 mod page;
 mod place;
+mod policy;
+mod policy_text;
 mod put;
+mod random;
+mod replicas;
+mod rotation;
+mod rotator;
+mod schedule;
 mod stage;
+mod tags;
+#[cfg(test)]
+mod testing;
 mod value;
 mod values;
 
@@ -27,6 +39,8 @@ use crate::vault::{Durability, Transaction, Vault, VaultError};
 use catalog::Catalog;
 use place::Found;
 use values::Values;
+
+pub use rotator::{NoRotator, RotationJob, RotationSteps, Rotator};
 
 /// What the service does beside answering.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +61,7 @@ pub struct Service {
     locked: AtomicBool,
     values: Values,
     accessed: Mutex<BTreeMap<SecretName, Accessed>>,
+    rotator: Box<dyn Rotator>,
 }
 
 /// The days of the last reads of one secret: LastAccessedDate has no finer
@@ -69,7 +84,15 @@ impl Service {
             locked: AtomicBool::new(false),
             values: Values::default(),
             accessed: Mutex::default(),
+            rotator: Box::new(NoRotator),
         })
+    }
+
+    /// The same service, with somebody who runs rotation functions.
+    #[must_use]
+    pub fn with_rotator(mut self, rotator: Box<dyn Rotator>) -> Self {
+        self.rotator = rotator;
+        self
     }
 
     /// The vault it serves.
@@ -232,18 +255,40 @@ const fn writes(
 /// Every operation, sorted by name.
 const OPERATIONS: &[Operation] = &[
     reads("BatchGetSecretValue", Service::batch_get_secret_value),
+    writes("CancelRotateSecret", Service::cancel_rotate_secret),
     writes("CreateSecret", Service::create_secret),
+    writes("DeleteResourcePolicy", Service::delete_resource_policy),
     writes("DeleteSecret", Service::delete_secret),
     reads("DescribeSecret", Service::describe_secret),
+    reads("GetRandomPassword", Service::get_random_password),
+    reads("GetResourcePolicy", Service::get_resource_policy),
     reads("GetSecretValue", Service::get_secret_value),
     reads("ListSecretVersionIds", Service::list_secret_version_ids),
+    reads("ListSecrets", Service::list_secrets),
+    writes("PutResourcePolicy", Service::put_resource_policy),
     writes("PutSecretValue", Service::put_secret_value),
+    writes(
+        "RemoveRegionsFromReplication",
+        Service::remove_regions_from_replication,
+    ),
+    writes(
+        "ReplicateSecretToRegions",
+        Service::replicate_secret_to_regions,
+    ),
     writes("RestoreSecret", Service::restore_secret),
+    writes("RotateSecret", Service::rotate_secret),
+    writes(
+        "StopReplicationToReplica",
+        Service::stop_replication_to_replica,
+    ),
+    writes("TagResource", Service::tag_resource),
+    writes("UntagResource", Service::untag_resource),
     writes("UpdateSecret", Service::update_secret),
     writes(
         "UpdateSecretVersionStage",
         Service::update_secret_version_stage,
     ),
+    reads("ValidateResourcePolicy", Service::validate_resource_policy),
 ];
 
 /// Applies a change to a record for a person's sake.

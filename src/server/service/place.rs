@@ -33,7 +33,7 @@ pub(super) struct Found {
 impl Found {
     /// Refuses a change of a replica (aws.md section 1, exact texts).
     pub(super) fn must_be_primary(&self) -> Result<(), Fault> {
-        if self.facts.as_ref().is_some_and(|f| f.replica) {
+        if self.is_replica() {
             return Err(Fault::new(
                 Code::InvalidParameterException,
                 "Operation not permitted on a replica secret. Call must be made in primary secret's region.",

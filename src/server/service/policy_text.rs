@@ -30,7 +30,7 @@ const NARROWING: [&str; 12] = [
 /// Why a text is no resource policy: MalformedPolicyDocumentException in AWS's words
 /// (aws.md section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
+pub(super) enum PolicyError {
     /// Not JSON, or not of the grammar.
     #[error("This policy has invalid syntax.")]
     Syntax,
@@ -41,7 +41,7 @@ pub enum PolicyError {
 
 /// A well-formed resource policy.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
+pub(super) struct Policy {
     text: String,
     statements: Vec<Statement>,
 }
@@ -59,7 +59,7 @@ struct Statement {
 
 impl Policy {
     /// Reads a policy and checks its grammar.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+    pub(super) fn parse(text: &str) -> Result<Self, PolicyError> {
         let document: Json = serde_json::from_str(text).map_err(|_| PolicyError::Syntax)?;
         document.only(&["Version", "Id", "Statement"])?;
         if let Some(version) = document.member("Version")
@@ -80,21 +80,21 @@ impl Policy {
     }
 
     /// The policy as JSON text without white space, its members in their order.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
     /// Whether it lets everyone in: an Allow for `*`, or for all but some, without a
     /// condition that ties the request to an account, organisation or network. AWS
     /// proves this with a solver; this is the plain reading.
-    pub fn grants_public_access(&self) -> bool {
+    pub(super) fn grants_public_access(&self) -> bool {
         let public = |s: &Statement| s.allows && (s.everyone || s.all_but) && !s.is_narrowed();
         self.statements.iter().any(public)
     }
 
     /// Whether nobody could change it any more: a Deny for everyone, without any
     /// condition, of the operation that replaces it.
-    pub fn locks_out(&self) -> bool {
+    pub(super) fn locks_out(&self) -> bool {
         let locks = |s: &Statement| {
             !s.allows
                 && s.everyone

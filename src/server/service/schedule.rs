@@ -3,13 +3,13 @@
 
 mod cron;
 
-use jiff::civil::Date;
 use jiff::Span;
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::model::Timestamp;
 use cron::Cron;
-pub use cron::CronError;
+pub(super) use cron::CronError;
 
 /// The least hours between two rotations.
 const LEAST_HOURS: i64 = 4;
@@ -21,22 +21,22 @@ const DAY: i64 = 24 * HOUR;
 /// RotationRules as a request has them and an answer shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct RulesInput {
+pub(super) struct RulesInput {
     /// Days between rotations.
     #[serde(default)]
-    pub automatically_after_days: Option<i64>,
+    pub(super) automatically_after_days: Option<i64>,
     /// The window's length, such as `3h`.
     #[serde(default)]
-    pub duration: Option<String>,
+    pub(super) duration: Option<String>,
     /// A `rate(...)` or `cron(...)`.
     #[serde(default)]
-    pub schedule_expression: Option<String>,
+    pub(super) schedule_expression: Option<String>,
 }
 
 /// What is wrong with RotationRules. The first is AWS's own text, the others say
 /// which rule of aws.md section 7 is broken: AWS's words for them are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {
+pub(super) enum ScheduleError {
     /// Days and an expression.
     #[error("You cannot specify both rotation frequency and schedule expression together.")]
     Both,
@@ -81,7 +81,7 @@ enum Opening {
 
 /// Checked RotationRules.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub(super) struct Schedule {
     opening: Opening,
     /// The length of a window in hours.
     duration: Option<i64>,
@@ -90,7 +90,7 @@ pub struct Schedule {
 impl Schedule {
     /// Checks rules: days or an expression, its grammar, and the window (aws.md
     /// section 7).
-    pub fn parse(rules: &RulesInput) -> Result<Self, ScheduleError> {
+    pub(super) fn parse(rules: &RulesInput) -> Result<Self, ScheduleError> {
         let duration = rules.duration.as_deref().map(parse_duration).transpose()?;
         let opening = match (rules.automatically_after_days, &rules.schedule_expression) {
             (Some(_), Some(_)) => return Err(ScheduleError::Both),
@@ -107,7 +107,7 @@ impl Schedule {
     /// The end of the first window that opens after the last rotation: the date on or
     /// before which the next one takes place, which is what NextRotationDate means. A
     /// window ends with its last second, as 23:59:59. `None` is past the calendar.
-    pub fn next(&self, last: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next(&self, last: Timestamp) -> Option<Timestamp> {
         let opens = self.opens(last)?;
         let end = match self.length() {
             Some(hours) => opens.millis().checked_add(hours * HOUR)?,
@@ -118,7 +118,7 @@ impl Schedule {
 
     /// AutomaticallyAfterDays as DescribeSecret computes it from the schedule: the
     /// days from the last rotation to the next, at least 1.
-    pub fn days(&self, last: Timestamp) -> Option<i64> {
+    pub(super) fn days(&self, last: Timestamp) -> Option<i64> {
         match self.opening {
             Opening::Days(days) => Some(days),
             Opening::Hours(_) => Some(1),

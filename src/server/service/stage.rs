@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::protocol::{Call, Code, Fault, Reply};
 use super::input::{self, Checks, parse};
 use super::place::Found;
+use super::rotation::note_success;
 use super::{Service, apply, json, no_version};
 use crate::model::{Change, VersionId};
 
@@ -86,7 +87,11 @@ impl Service {
                 from: holder,
                 to: to.clone(),
             };
-            apply(record, &change)
+            apply(record, &change)?;
+            if let (true, Some(to)) = (label.is_current(), &to) {
+                note_success(record, to, call.stamp.now);
+            }
+            Ok(())
         })?;
         found.named()
     }

@@ -15,7 +15,7 @@ const FAR: i64 = 366 * 8 + 1;
 
 /// Which field of a cron expression does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CronError {
+pub(in super::super) enum CronError {
     /// Not six fields.
     #[error("it must have six fields")]
     Fields,
