@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::protocol::{Call, Code, Fault, Reply};
+use super::filter::{FilterInput, Filters};
 use super::input::{Checks, parse};
+use super::page::page;
 use super::place::Found;
 use super::{Service, json, must_be_live, no_version, seconds, vault_fault};
 use crate::model::{Content, Kind, SecretValue, StagingLabel, VersionId};
@@ -21,7 +23,7 @@ struct GetSecretValue {
 #[serde(rename_all = "PascalCase")]
 struct BatchGetSecretValue {
     secret_id_list: Option<Vec<String>>,
-    filters: Option<serde_json::Value>,
+    filters: Option<Vec<FilterInput>>,
     max_results: Option<i64>,
     next_token: Option<String>,
 }
@@ -47,18 +49,21 @@ struct Answer<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Answers<'a> {
     secret_values: Vec<Answer<'a>>,
-    errors: Vec<Failed<'a>>,
+    errors: Vec<Failed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Failed<'a> {
-    secret_id: &'a str,
+struct Failed {
+    secret_id: String,
     error_code: &'static str,
     message: String,
 }
+
+/// A SecretId and the secret that it means.
+type Wanted = (String, Result<Found, Fault>);
 
 /// A version that was read, with its value as JSON wants it.
 struct Read {
@@ -118,29 +123,29 @@ impl Service {
         );
         checks.range("maxResults", request.max_results, 1..=20);
         checks.length("nextToken", request.next_token.as_deref(), 1..=4096);
-        checks.finish()?;
-        let ids = match (&request.secret_id_list, &request.filters) {
-            (Some(ids), None) if request.max_results.is_none() && request.next_token.is_none() => {
-                ids
+        let inputs = request.filters.as_deref().unwrap_or_default();
+        let filters = Filters::parse(inputs, checks)?;
+        let invalid = |text: &str| Err(Fault::new(Code::InvalidParameterException, text));
+        let paged = request.max_results.is_some() || request.next_token.is_some();
+        let (wanted, next_token) = match (&request.secret_id_list, &request.filters) {
+            (Some(_), None) if paged => {
+                return invalid("MaxResults and NextToken go with Filters only.");
             }
-            (Some(_), None) => {
-                return Err(Fault::new(
-                    Code::InvalidParameterException,
-                    "MaxResults and NextToken go with Filters only.",
-                ));
+            (Some(ids), None) => {
+                let each = ids.iter().map(|id| (id.clone(), self.find(call, Some(id))));
+                (each.collect(), None)
             }
-            _ => {
-                return Err(Fault::new(
-                    Code::InvalidParameterException,
+            (None, Some(_)) => self.filtered(call, &request, &filters)?,
+            (Some(_), Some(_)) | (None, None) => {
+                return invalid(
                     "Either 'SecretIdList' or 'Filters' must be provided, but not both.",
-                ));
+                );
             }
         };
         let mut read = Vec::new();
         let mut errors = Vec::new();
-        for id in ids {
-            let one = self.find(call, Some(id));
-            match one.and_then(|found| self.read(call, found, None, None)) {
+        for (id, found) in wanted {
+            match found.and_then(|found| self.read(call, found, None, None)) {
                 Ok(one) => read.push(one),
                 Err(fault) => errors.push(Failed {
                     secret_id: id,
@@ -153,9 +158,38 @@ impl Service {
         let answers = Answers {
             secret_values: read.iter().map(Read::answer).collect(),
             errors,
-            next_token: None,
+            next_token,
         };
         json(&answers, room)
+    }
+
+    /// One page of the secrets in use that filters let through, the oldest first.
+    fn filtered(
+        &self,
+        call: &Call<'_>,
+        request: &BatchGetSecretValue,
+        filters: &Filters,
+    ) -> Result<(Vec<Wanted>, Option<String>), Fault> {
+        let mut all = self.all(call);
+        all.retain(|found| {
+            found.record.state.lifecycle.is_live() && filters.matches(&found.subject())
+        });
+        all.sort_by_cached_key(|found| (found.created(), found.name.clone()));
+        let size = request.max_results.and_then(|n| usize::try_from(n).ok());
+        let caller = call.caller;
+        let (shown, next_token) = page(
+            all,
+            |found| found.record.name.as_str(),
+            size.unwrap_or(20),
+            request.next_token.as_deref(),
+            &format!(
+                "batch {:?} {:?} {}",
+                request.filters, caller.account, caller.region
+            ),
+        )?;
+        let shown = shown.into_iter();
+        let wanted = shown.map(|found| (found.name.as_str().to_owned(), Ok(found)));
+        Ok((wanted.collect(), next_token))
     }
 
     /// Reads one version: by id, by label, by both if they agree, else AWSCURRENT.
