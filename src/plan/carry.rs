@@ -8,6 +8,7 @@ use super::attributes::Place;
 use super::draft::Draft;
 use super::labels::LabelMerge;
 use super::merge::Text;
+use super::resolve::lost_label;
 use super::seat::Seat;
 use super::verdict::Verdict;
 use crate::model::{
@@ -136,8 +137,8 @@ impl<'a> Draft<'a> {
                 );
             }
             Some(Lifecycle::Live) => {}
-            // Another secret of this name: the old one stays as history, but its labels
-            // do not come back to life, nor would they if this stops half-way.
+            // The versions stay as history, but no label comes back to life with them,
+            // nor would one if this stops half-way.
             Some(_) if self.anew => {
                 self.here(
                     first.remote,
@@ -147,13 +148,11 @@ impl<'a> Draft<'a> {
                     },
                 );
             }
-            Some(_) => {
-                self.here(first.remote, Change::Restore);
-                for seat in merging {
-                    if seat.verdict == Verdict::Revive {
-                        self.note(seat.remote, NoteKind::Revived);
-                    }
-                }
+            Some(_) => self.here(first.remote, Change::Restore),
+        }
+        for seat in merging {
+            if seat.verdict == Verdict::Revive {
+                self.note(seat.remote, NoteKind::Revived);
             }
         }
         if self.record.state.attributes != attributes {
@@ -179,6 +178,25 @@ impl<'a> Draft<'a> {
         }
         self.follow_pending(merging);
         self.follow_previous(merging, labels);
+        self.keep_lost(merging);
+    }
+
+    /// A move made here that never got out, on a secret that was deleted here and lives
+    /// again as the remote has it: its version stays findable (sync.md section 1.8).
+    fn keep_lost(&mut self, merging: &[&Seat<'a>]) {
+        let Some(local) = self.local.filter(|s| !s.lifecycle.is_live()) else {
+            return;
+        };
+        for seat in merging.iter().filter(|s| s.verdict == Verdict::Revive) {
+            for label in seat.base.into_iter().flat_map(|b| b.intents.keys()) {
+                if let Some(lost) = local.labels.get(label)
+                    && self.record.state.labels_of(lost).next().is_none()
+                    && let Some(kept) = lost_label(&self.record.state, lost)
+                {
+                    self.move_here(seat.remote, &kept, Some(lost));
+                }
+            }
+        }
     }
 
     /// Copies what is news, and what a push is about to take a label off.
@@ -198,7 +216,8 @@ impl<'a> Draft<'a> {
         let pending = StagingLabel::pending();
         for seat in merging.iter().filter(|s| s.may_pull) {
             let there = seat.label(&pending);
-            let before = seat.pair.map(|p| p.remote.labels.get(&pending));
+            let pair = seat.pair.filter(|_| !self.anew);
+            let before = pair.map(|p| p.remote.labels.get(&pending));
             let news = match before {
                 Some(before) => there != before,
                 None => there.is_some(),
@@ -233,7 +252,7 @@ impl<'a> Draft<'a> {
             let there = seat.label(&previous);
             let same_current =
                 seat.seen.and_then(|s| s.state.current()) == self.record.state.current();
-            let news = match seat.pair {
+            let news = match seat.pair.filter(|_| !self.anew) {
                 Some(pair) => there != pair.remote.labels.get(&previous),
                 None => !self.record.state.labels.contains_key(&previous),
             };

@@ -18,8 +18,8 @@ pub(super) struct Draft<'a> {
     pub(super) remotes: BTreeMap<&'a RemoteName, Snapshot>,
     pub(super) plan: SecretPlan,
     pub(super) refetched: bool,
-    /// A tombstone makes room for another secret of its name: what it was labelled
-    /// and described with has no say.
+    /// What comes from a remote takes a tombstone's place: what that was labelled and
+    /// described with has no say.
     pub(super) anew: bool,
     /// Label moves that a remote ought to get and may not be given now.
     pub(super) waiting: BTreeSet<(&'a RemoteName, StagingLabel)>,

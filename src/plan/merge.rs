@@ -32,9 +32,11 @@ impl<'a> Draft<'a> {
         let tombstone = self
             .local
             .is_some_and(|s| s.lifecycle == Lifecycle::Tombstone);
-        let alive = self.local.is_some() && !tombstone
-            || merging.iter().any(|s| s.verdict == Verdict::Revive);
-        self.anew = tombstone && merging.iter().all(|s| s.verdict == Verdict::PullCreate);
+        // What was deleted here has no say in what it becomes: another secret of the name
+        // is made anew, and over an edit there the remote wins (sync.md section 1.4,
+        // D x C and D x R).
+        self.anew = tombstone;
+        let alive = self.local.is_some() && !tombstone;
 
         let texts = self.merge_texts(&merging, alive);
         let labels = self.merge_labels(&merging, alive);
@@ -77,7 +79,7 @@ impl<'a> Draft<'a> {
                 .iter()
                 .map(|seat| TextSide {
                     remote: seat.remote,
-                    base: seat.pair.map(|p| {
+                    base: seat.pair.filter(|_| alive).map(|p| {
                         (
                             place.get(&p.local.attributes),
                             place.get(&p.remote.attributes),
@@ -85,10 +87,11 @@ impl<'a> Draft<'a> {
                     }),
                     seen: seat
                         .base
+                        .filter(|_| alive)
                         .and_then(|b| b.seen.get(&place.field()))
                         .map(Option::as_deref),
                     there: seat.seen.and_then(|s| place.get(&s.state.attributes)),
-                    may_push: seat.sealed.is_none(),
+                    may_push: seat.sealed.is_none() && !revives(seat),
                     may_pull: seat.may_pull,
                 })
                 .collect();
@@ -144,14 +147,16 @@ impl<'a> Draft<'a> {
                     remote: seat.remote,
                     base: seat
                         .pair
+                        .filter(|_| alive)
                         .map(|p| (p.local.labels.get(label), p.remote.labels.get(label))),
                     intent: seat
                         .base
+                        .filter(|_| alive)
                         .and_then(|b| b.intents.get(label))
                         .map(Option::as_ref),
                     there: seat.label(label),
                     previous: seat.label(&StagingLabel::previous()),
-                    may_push: seat.held.is_none(),
+                    may_push: seat.held.is_none() && !revives(seat),
                     may_pull: seat.may_pull,
                 })
                 .collect();
@@ -166,6 +171,12 @@ impl<'a> Draft<'a> {
         }
         merged
     }
+}
+
+/// What a remote shows that brings a deleted secret back to life is taken as it is;
+/// what others have for it is for the next plan, which then has a common state again.
+fn revives(seat: &Seat<'_>) -> bool {
+    seat.verdict == Verdict::Revive
 }
 
 static NO_STATE: SecretState = SecretState {

@@ -2,7 +2,8 @@
 //! finds a clean push or a clean pull; resolving needs no network.
 
 use crate::model::{
-    Author, Change, Conflict, Field, Invalid, Lifecycle, Record, StagingLabel, VersionId, travels,
+    Attributes, Author, Change, Conflict, Field, Invalid, Lifecycle, Record, SecretState,
+    StagingLabel, VersionId, travels,
 };
 
 /// What a person chooses.
@@ -86,9 +87,10 @@ fn resolve_label(
     };
     let mut next = record.clone();
     if to != ours {
+        bring_back(&mut next, conflict)?;
         let change = Change::MoveLabel {
             label: label.clone(),
-            from: ours.clone(),
+            from: next.state.labels.get(label).cloned(),
             to: to.clone(),
         };
         next.apply(&change, author)?;
@@ -131,6 +133,9 @@ fn resolve_text(
                 .insert(conflict.field.clone(), conflict.theirs.clone());
         }
         Choice::Theirs => {
+            let mut next = record.clone();
+            bring_back(&mut next, conflict)?;
+            let from = next.state.attributes.clone();
             let mut to = from.clone();
             match (&conflict.field, &conflict.theirs) {
                 (Field::Tag(key), Some(text)) => {
@@ -141,13 +146,28 @@ fn resolve_text(
                 }
                 (_, text) => to.description.clone_from(text),
             }
-            record.apply(
+            next.apply(
                 &Change::SetAttributes { from, to },
                 Author::From(&conflict.remote),
             )?;
+            *record = next;
         }
     }
     Ok(Resolution::default())
+}
+
+/// A conflict about a field of a secret that is deleted or scheduled here is about one
+/// that lives over there and is to live here again: only then can it be changed.
+fn bring_back(record: &mut Record, conflict: &Conflict) -> Result<(), Invalid> {
+    let change = match record.state.lifecycle {
+        Lifecycle::Live => return Ok(()),
+        Lifecycle::Scheduled { .. } => Change::Restore,
+        Lifecycle::Tombstone => Change::Create {
+            attributes: Attributes::default(),
+            version: None,
+        },
+    };
+    record.apply(&change, Author::From(&conflict.remote))
 }
 
 fn resolve_lifecycle(
@@ -227,20 +247,25 @@ fn undo_edits(record: &mut Record, conflict: &Conflict) -> Result<(), ResolveErr
     Ok(())
 }
 
-/// Gives a version that lost a label that is findable: `sr/lost/<day>-<id8>`, the
-/// day being that of its making, so that two clones write the same.
-fn keep(
-    record: &mut Record,
-    lost: &VersionId,
-) -> Result<Option<(StagingLabel, VersionId)>, ResolveError> {
-    let day = record
-        .state
+/// The label under which a version that lost in a conflict is found again:
+/// `sr/lost/<day>-<id8>`, the day being that of its making, so that two clones write
+/// the same (sync.md section 1.8).
+pub(super) fn lost_label(state: &SecretState, lost: &VersionId) -> Option<StagingLabel> {
+    let day = state
         .versions
         .get(lost)
         .and_then(|v| v.created)
         .map_or_else(|| "undated".to_owned(), crate::model::Timestamp::day);
     let id8: String = lost.as_str().chars().take(8).collect();
-    let Ok(label) = format!("sr/lost/{day}-{id8}").parse::<StagingLabel>() else {
+    format!("sr/lost/{day}-{id8}").parse().ok()
+}
+
+/// Gives a version that lost such a label.
+fn keep(
+    record: &mut Record,
+    lost: &VersionId,
+) -> Result<Option<(StagingLabel, VersionId)>, ResolveError> {
+    let Some(label) = lost_label(&record.state, lost) else {
         return Ok(None);
     };
     let from = record.state.labels.get(&label).cloned();

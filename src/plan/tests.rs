@@ -357,7 +357,25 @@ fn existence_table() {
             "DxC: the remote's edit wins",
             "tomb CUR=1",
             There(v1, v1, "", "CUR=2 PREV=1"),
-            "v: restore; v: copy version 2; v: move CUR from 1 to 2; (a: deleted here, but changed there since: lives again); =",
+            "v: create; v: copy version 2; v: put CUR on 2; v: put PREV on 1; (a: deleted here, but changed there since: lives again); =",
+        ),
+        (
+            "DxC over a move that never got out: the deletion gave it up",
+            "tomb CUR=3 PREV=1",
+            There(v1, v1, "CUR<1", "CUR=2 PREV=1"),
+            "v: create; v: copy version 2; v: put CUR on 2; v: put PREV on 1; v: put sr/lost/19700101-3 on 3; (a: deleted here, but changed there since: lives again); =",
+        ),
+        (
+            "DxC over a text edited here before",
+            "tomb CUR=1 desc=x tag.k=1",
+            There(v1, v1, "", "CUR=1 desc=y"),
+            "v: create; v: put CUR on 1; (a: deleted here, but changed there since: lives again); =",
+        ),
+        (
+            "DxC, nothing has a value there",
+            "tomb CUR=1",
+            There("", "", "", "desc=y"),
+            "v: create; (a: deleted here, but changed there since: lives again); =",
         ),
         ("DxD", "tomb CUR=1", There(v1, v1, "", "-"), "="),
         ("DxS", "tomb CUR=1", There(v1, v1, "", "sched CUR=1"), "="),
@@ -365,7 +383,7 @@ fn existence_table() {
             "DxR",
             "tomb CUR=1",
             There("sched CUR=1", "sched CUR=1", "", v1),
-            "v: restore; (a: deleted here, but changed there since: lives again); =",
+            "v: create; v: put CUR on 1; (a: deleted here, but changed there since: lives again); =",
         ),
         (
             "DxX",
@@ -458,6 +476,18 @@ fn existence_table() {
             "sched CUR=1",
             There("none", "", "", v1),
             "CONFLICT a lifecycle schedule/edit",
+        ),
+        (
+            "made anew and scheduled here after a tombstone, made anew there",
+            "sched CUR=1",
+            There("tomb", "tomb", "", "arn2 CUR=2"),
+            "v: copy version 2; CONFLICT a lifecycle schedule/edit",
+        ),
+        (
+            "made anew and scheduled here after a tombstone, nothing there",
+            "sched CUR=1",
+            There("tomb", "tomb", "", "-"),
+            "",
         ),
         (
             "base scheduled, purged there",
@@ -875,6 +905,23 @@ fn several_remotes() {
         ],
         "v: copy version 3; v: move CUR from 2 to 3; b: add version 3; b: move CUR from 1 to 3; =",
     );
+    for (row, one, two) in [("first", 0, 1), ("last", 1, 0)] {
+        let theres = [
+            There("none", "", "", "CUR=1"),
+            There("tomb", "tomb", "CUR<1", "arn2 CUR=1 PREV=4"),
+        ];
+        let [a, b] = [one, two].map(|n: usize| {
+            let There(x, y, z, w) = theres[n];
+            There(x, y, z, w)
+        });
+        let with = ["a", "b"][one];
+        check(
+            &format!("a decision about what two remotes have, the one without it {row}"),
+            "CUR=4",
+            &[a, b],
+            &format!("v: copy version 1; CONFLICT {with} label AWSCURRENT create/create"),
+        );
+    }
     check(
         "deleted on one, edited on the other",
         "CUR=1",
@@ -1050,6 +1097,24 @@ fn every_resolution_leads_out() {
             There(v1, v1, "CUR<1", "arn2 CUR=3"),
             "CONFLICT a label AWSCURRENT create/create",
             "v: put the old one aside as s@AAAAAA; v: create; v: copy version 3; v: put CUR on 3; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
+        ),
+        (
+            "sched CUR=1",
+            There("tomb", "tomb", "", "arn2 CUR=1"),
+            "a: schedule deletion for D; =",
+            "=",
+        ),
+        (
+            "sched CUR=2 PREV=1 v3",
+            There("sched CUR=1", "sched CUR=1", "CUR<1", "CUR=3 PREV=1"),
+            "v: restore; a: add version 2; a: move CUR from 3 to 2; =",
+            "v: move PREV from 2 to 1; =",
+        ),
+        (
+            "sched desc=x",
+            There("sched", "sched", "", "desc=y"),
+            "v: restore; a: set the description; =",
+            "=",
         ),
         (
             v1,

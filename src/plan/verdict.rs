@@ -14,6 +14,8 @@ pub(super) enum Moved {
     Changed,
     /// New to this pair.
     New,
+    /// New to this pair, and scheduled for deletion already. The vault's side only.
+    Shelved,
     /// Deleted.
     Deleted,
     /// Scheduled for deletion.
@@ -70,7 +72,7 @@ pub(super) fn local_moved(pair: Option<&Pair>, local: Option<&SecretState>, edit
     let Some(pair) = pair else {
         return match now {
             Lifecycle::Live => Moved::New,
-            Lifecycle::Scheduled { .. } => Moved::Scheduled,
+            Lifecycle::Scheduled { .. } => Moved::Shelved,
             Lifecycle::Tombstone => Moved::Absent,
         };
     };
@@ -80,6 +82,7 @@ pub(super) fn local_moved(pair: Option<&Pair>, local: Option<&SecretState>, edit
         (Lifecycle::Live | Lifecycle::Scheduled { .. }, Lifecycle::Tombstone) => Moved::Deleted,
         (Lifecycle::Scheduled { .. }, Lifecycle::Live) => Moved::Restored,
         (Lifecycle::Tombstone, Lifecycle::Live) => Moved::New,
+        (Lifecycle::Tombstone, Lifecycle::Scheduled { .. }) => Moved::Shelved,
         _ => Moved::Unchanged,
     }
 }
@@ -156,9 +159,10 @@ pub(super) fn verdict(
         (M::New, M::New | M::Restored) => V::Meet,
         (M::New, M::Recreated) if live(remote) => V::Meet,
         (M::New, M::Scheduled | M::Recreated) => V::Conflict(Class::NameScheduled),
-        (M::Scheduled, M::New) if !known => V::Conflict(Class::ScheduleEdit),
-        (M::Scheduled, M::Absent) => V::Nothing,
-        (M::Scheduled, M::Scheduled) if !known => V::Nothing,
+        (M::Shelved, M::New | M::Restored) => V::Conflict(Class::ScheduleEdit),
+        (M::Shelved, M::Recreated) if live(remote) => V::Conflict(Class::ScheduleEdit),
+        // -- nothing was agreed to be there, so nothing is deleted there
+        (M::Shelved, _) => V::Nothing,
         // -- unchanged here
         (M::Unchanged, M::Unchanged | M::Changed) if live(local) && live(remote) => V::Merge,
         (M::Unchanged, M::Unchanged) if date(local) != date(remote) && known => {
@@ -196,6 +200,7 @@ pub(super) fn verdict(
         | (_, M::Absent)
         | (M::Deleted | M::Scheduled | M::Changed | M::Restored, M::New)
         | (M::New, _)
+        | (_, M::Shelved)
         | (M::Recreated, _) => V::Nothing,
     }
 }

@@ -8,7 +8,7 @@ use crate::model::{
     Attributes, Change, Lifecycle, RemoteName, SecretState, StagingLabel, VersionId, travels,
 };
 use crate::plan::attributes::Place;
-use crate::plan::{Action, SecretPlan, Side};
+use crate::plan::{Action, NoteKind, SecretPlan, Side};
 
 /// Where there is something to decide, versions are copied into the vault and that is
 /// all; nothing is remembered as agreed.
@@ -236,8 +236,11 @@ pub(super) fn interruption(spec: &Spec, world: &World, plan: &SecretPlan) -> Hol
     whole.run_on(spec.far.len() - 1)?;
     // The vault writes all of a secret at once (sync.md section 4), so a cut between
     // its own steps is worse than what can be. With one remote it is harmless all the
-    // same; with several a half-moved vault may look moved by hand to the second.
-    let any_order = spec.far.len() == 1;
+    // same; with several a half-moved vault may look moved by hand to the second. And a
+    // secret that lives again gives up what was moved here before it was deleted:
+    // restored and no more, it would look as if a person had brought those moves back.
+    let revived = plan.notes.iter().any(|n| n.kind == NoteKind::Revived);
+    let any_order = spec.far.len() == 1 && !revived;
     for stop in 0..plan.actions.len() * usize::from(any_order) {
         let mut cut = world.clone();
         for action in &plan.actions[..stop] {
