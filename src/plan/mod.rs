@@ -33,7 +33,7 @@ pub use resolve::{Choice, Resolution, ResolveError, resolve};
 pub use safety::{Halt, Limits};
 
 use crate::model::{
-    Base, Change, Conflict, Direction, LocalView, RemoteBase, RemoteName, RemoteView, Scope,
+    Base, Change, Conflict, Direction, Face, LocalView, RemoteBase, RemoteName, RemoteView, Scope,
     SecretBase, SecretName,
 };
 
@@ -92,6 +92,10 @@ pub struct SecretPlan {
     pub actions: Vec<Action>,
     /// What is remembered per remote once every action has succeeded.
     pub settled: BTreeMap<RemoteName, RemoteBase>,
+    /// What each remote that is written to will show afterwards: the actions applied to
+    /// what it showed. Not what is remembered of it, which leaves out what was not
+    /// agreed on. The date of a deletion is the remote's own to say.
+    pub shown: BTreeMap<RemoteName, Face>,
     /// What a person must decide. Then there are no actions but the copying of
     /// versions into the vault.
     pub conflicts: Vec<Conflict>,

@@ -32,11 +32,32 @@ impl<'a> Draft<'a> {
             return self.plan;
         }
         for seat in seats {
+            if self.writes_to(seat) {
+                let face = self.face_of(seat);
+                self.plan.shown.insert(seat.remote.clone(), face);
+            }
             if let Some(settled) = self.remember(seat) {
                 self.plan.settled.insert(seat.remote.clone(), settled);
             }
         }
         self.plan
+    }
+
+    fn writes_to(&self, seat: &Seat<'a>) -> bool {
+        let side = Side::Remote(seat.remote.clone());
+        self.plan.actions.iter().any(|a| a.on == side)
+    }
+
+    /// A remote's side as it will be, in what is compared.
+    fn face_of(&mut self, seat: &Seat<'a>) -> Face {
+        let name = self.name;
+        self.side(seat).get(name).map_or_else(
+            || Face {
+                lifecycle: Lifecycle::Tombstone,
+                ..Face::default()
+            },
+            SecretState::face,
+        )
     }
 
     fn remember(&mut self, seat: &Seat<'a>) -> Option<RemoteBase> {
@@ -53,16 +74,9 @@ impl<'a> Draft<'a> {
         if seat.verdict == Verdict::TakeRecreated && self.plan.actions.is_empty() {
             return None;
         }
-        let name = self.name;
         let old = seat.base.and_then(|b| b.pair.as_ref());
         let mut local = self.record.state.face();
-        let mut remote = self.side(seat).get(name).map_or_else(
-            || Face {
-                lifecycle: Lifecycle::Tombstone,
-                ..Face::default()
-            },
-            SecretState::face,
-        );
+        let mut remote = self.face_of(seat);
         if matches!(seat.verdict, Verdict::Agree(_)) && local.lifecycle.is_live() {
             // Deleted on both sides, and another remote brought it back to life: to
             // this one it is new.
@@ -112,11 +126,7 @@ impl<'a> Draft<'a> {
         {
             return None;
         }
-        let wrote = self
-            .plan
-            .actions
-            .iter()
-            .any(|a| a.on == Side::Remote(seat.remote.clone()));
+        let wrote = self.writes_to(seat);
         let pair = Pair {
             arn: seat
                 .seen

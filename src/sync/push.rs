@@ -67,11 +67,7 @@ pub(super) async fn push<S: SecretStore>(
             record,
             store,
             expected,
-            target: plan
-                .settled
-                .get(remote)
-                .and_then(|b| b.pair.as_ref())
-                .map(|p| &p.remote),
+            target: plan.shown.get(remote),
         };
         match one.run(&changes, &mut pushed.steps).await {
             Ok(seen) => {
@@ -122,7 +118,7 @@ struct One<'a, S> {
     store: &'a S,
     /// As the plan saw it.
     expected: Option<&'a RemoteSecret>,
-    /// As it shall be.
+    /// As it will show itself afterwards.
     target: Option<&'a Face>,
 }
 
@@ -227,7 +223,7 @@ fn same(now: Option<&RemoteSecret>, then: Option<&RemoteSecret>) -> bool {
     }
 }
 
-/// Whether a remote shows what a plan wanted, in what travels.
+/// Whether a remote shows what a plan made of it, in what travels.
 fn reached(seen: Option<&RemoteSecret>, target: &Face) -> bool {
     let Some(seen) = seen else {
         return target.lifecycle == Lifecycle::Tombstone;

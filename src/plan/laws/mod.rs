@@ -46,6 +46,7 @@ const LAWS: &[(&str, Law)] = &[
     ("first sync never deletes", safety::first_sync),
     ("interruption is harmless", safety::interruption),
     ("memory is honest", honest),
+    ("what a remote will show is foretold", foretold),
     ("the order of remotes does not matter", order_of_remotes),
     ("output is sorted", sorted),
 ];
@@ -153,6 +154,38 @@ fn converges(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
             agree(far, world.state(), world.there(&remote))
                 .map_err(|e| format!("{remote}: {e}"))?;
         }
+    }
+    Ok(())
+}
+
+/// A push is done when the remote shows what the plan says it will.
+fn foretold(_: &Spec, world: &World, plan: &SecretPlan) -> Holds {
+    let mut after = world.clone();
+    after.finish(plan)?;
+    let written: BTreeSet<&RemoteName> = plan
+        .actions
+        .iter()
+        .filter_map(|a| match &a.on {
+            Side::Remote(remote) => Some(remote),
+            Side::Local => None,
+        })
+        .collect();
+    ensure(
+        plan.shown.keys().collect::<BTreeSet<_>>() == written,
+        || "of other remotes than are written to".into(),
+    )?;
+    for (remote, face) in &plan.shown {
+        let mut there = after.there(remote).map(SecretState::face);
+        // When it will be gone, only the remote can say.
+        if let Some(there) = &mut there
+            && there.lifecycle.is_scheduled()
+            && face.lifecycle.is_scheduled()
+        {
+            there.lifecycle = face.lifecycle;
+        }
+        ensure(there.as_ref() == Some(face), || {
+            format!("{remote}: {face:?}, but it shows {there:?}")
+        })?;
     }
     Ok(())
 }

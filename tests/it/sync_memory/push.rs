@@ -1,11 +1,14 @@
 //! Edits made here on their way to the account.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use strongroom::model::SecretValue;
-use strongroom::store::Call;
+use strongroom::model::{Direction, SecretValue};
+use strongroom::plan::RemotePolicy;
+use strongroom::store::{Call, Silent};
+use strongroom::sync::sync;
 
-use super::world::{Cloud, Site, id, name, text};
+use super::world::{Cloud, Site, id, name, run, text};
 
 fn in_step(secrets: u32) -> (Cloud, Site) {
     let cloud = Cloud::new();
@@ -197,4 +200,62 @@ fn one_id_with_two_contents_stops_the_secret_and_no_other() {
     assert_eq!(cloud.serves("s0"), "old 0");
     assert_eq!(cloud.serves("s1"), "fine");
     assert_eq!(site.bytes("s0", &id(9)), b"mine");
+}
+
+/// What differs on a remote without being agreed on is no sign of a lost write.
+#[test]
+fn a_push_beside_what_stays_different_is_done_at_once() {
+    let one_way = RemotePolicy {
+        direction: Direction::Push,
+        ..RemotePolicy::default()
+    };
+    let (cloud, mut site) = in_step(3);
+    // Nothing of theirs comes here, and nothing of it is overwritten.
+    cloud.tag("s0", "team", Some("x"));
+    cloud.put_labelled("s1", 11, &text("blue"), &["blue"]);
+    // Moved by hand: it says nothing about what was written.
+    cloud.put("s2", 12, "new");
+    site.sync(&cloud);
+    site.allow("prod", one_way);
+    cloud.move_label("s2", "AWSPREVIOUS", Some(12));
+    for secret in ["s0", "s1", "s2"] {
+        site.describe(secret, "ours");
+    }
+    cloud.tag("s0", "team", Some("y"));
+    cloud.move_label("s1", "blue", Some(2));
+    let (report, waited) = run(async {
+        let start = tokio::time::Instant::now();
+        let report = sync(&site.vault, &cloud.stores, &site.options(), &Silent).await;
+        (report.unwrap(), start.elapsed())
+    });
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((report.there, report.conflicts.len()), (3, 0));
+    assert_eq!(waited, Duration::ZERO);
+    for secret in ["s0", "s1", "s2"] {
+        let there = cloud.state(secret).attributes;
+        assert_eq!(there.description.as_deref(), Some("ours"));
+    }
+    assert_eq!(cloud.state("s0").attributes.tags["team"], "y");
+    assert_eq!(cloud.holder("s1", "blue"), Some(id(2)));
+    site.assert_quiet(&cloud);
+}
+
+/// A rotation owns the labels there; what waits for it does not hold up the rest.
+#[test]
+fn a_push_beside_a_move_that_waits_is_done_at_once() {
+    let (cloud, site) = in_step(1);
+    cloud
+        .prod()
+        .edit_facts(&name("s0"), |facts| facts.rotation_enabled = true);
+    site.put_value("s0", 11, &text("blue"), &["blue"]);
+    site.describe("s0", "ours");
+    let (report, waited) = run(async {
+        let start = tokio::time::Instant::now();
+        let report = sync(&site.vault, &cloud.stores, &site.options(), &Silent).await;
+        (report.unwrap(), start.elapsed())
+    });
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((report.there, waited), (1, Duration::ZERO));
+    assert_eq!(cloud.holder("s0", "blue"), None);
+    site.assert_quiet(&cloud);
 }
