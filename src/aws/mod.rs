@@ -11,6 +11,7 @@ mod error;
 mod quota;
 mod read;
 mod retry;
+pub mod signature;
 mod write;
 
 pub use connect::{AccessKeys, Identity, Options};

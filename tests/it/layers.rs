@@ -192,6 +192,7 @@ const RULES: &[Rule] = &[
             "aws_smithy_runtime_api",
             "aws_types",
             "aws_credential_types",
+            "aws_sigv4",
         ],
         applies: |room| room != "aws",
         spares_tests: false,
