@@ -15,6 +15,7 @@ mod canned;
 mod cli;
 mod cli_clipboard;
 mod cli_faults;
+mod endpoint_door;
 mod frozen;
 mod home;
 mod layers;
