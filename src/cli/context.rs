@@ -19,10 +19,11 @@ use crate::model::{Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
 use crate::vault::{Trust, Vault};
 
 /// Variables that must not reach a program that is started from here.
-pub(super) const OWN_SECRETS: [&str; 3] = [
+pub(super) const OWN_SECRETS: [&str; 4] = [
     "STRONGROOM_IDENTITY",
     "STRONGROOM_IDENTITY_FD",
     "STRONGROOM_PASSPHRASE_FD",
+    "STRONGROOM_SERVE_SECRET_ACCESS_KEY",
 ];
 /// The largest identity file that is read, in bytes.
 const MAX_IDENTITY: u64 = 64 * 1024;
@@ -54,7 +55,7 @@ pub struct Context {
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-fn var(name: &str) -> Option<OsString> {
+pub(super) fn var(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|v| !v.is_empty())
 }
 
@@ -76,6 +77,15 @@ pub(super) fn new_uuid() -> String {
 /// A fresh version id.
 pub(super) fn new_id() -> Result<VersionId, CommandError> {
     Ok(new_uuid().parse()?)
+}
+
+/// The moment and a fresh id for one request of the endpoint.
+#[expect(clippy::expect_used, reason = "a UUID is a version id")]
+pub(super) fn fresh_stamp() -> Stamp {
+    Stamp {
+        now: now(),
+        id: new_uuid().parse().expect("a UUID is a version id"),
+    }
 }
 
 /// Whether NO_COLOR allows colours.
@@ -119,6 +129,21 @@ impl Context {
             home,
             ui,
             globals,
+        }
+    }
+
+    /// A home of a test: nothing of the real surroundings but PATH and memory.
+    #[cfg(test)]
+    pub(super) fn in_home(home: &Path, globals: Globals) -> Self {
+        let ui = Ui::new(true, false, true, super::ProgressMode::None, false);
+        Self {
+            home: Some(home.to_owned()),
+            config_home: Some(home.join("config")),
+            state_home: Some(home.join("state")),
+            identity_file: None,
+            identity: None,
+            runtime_dir: None,
+            ..Self::new(ui, globals, 0o027)
         }
     }
 

@@ -4,8 +4,8 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask,
 };
 
-/// No core dumps, no tracing by other processes of the user, no new privileges, and
-/// files that only the user can read. What the system refuses is gone without: none
+/// No core dumps, no tracing by other processes of the user, and files that only the
+/// user can read. What the system refuses is gone without: none
 /// of it is worth failing for. Says what the file mode mask was before.
 pub(super) fn process() -> u32 {
     let before = umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
@@ -17,6 +17,11 @@ pub(super) fn process() -> u32 {
         },
     );
     let _dump = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let _privileges = rustix::thread::set_no_new_privs(true);
     before.bits()
+}
+
+/// No new privileges, for this process and whatever it starts. Not for verbs that run
+/// somebody's program: `sudo` in there must still work.
+pub(super) fn privileges() {
+    let _privileges = rustix::thread::set_no_new_privs(true);
 }

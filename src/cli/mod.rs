@@ -5,13 +5,17 @@
 //! surroundings, `ui` what it says and asks, `error` how its failures look, `exit`
 //! what scripts see.
 
+mod child;
 mod clipboard;
 mod commands;
 mod context;
+mod credentials;
+mod endpoint;
 mod error;
 mod exit;
 mod harden;
 mod input;
+mod memory;
 mod show;
 mod ui;
 mod usage;
@@ -111,6 +115,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
+    if !cli.command.runs_programs() {
+        harden::privileges();
+    }
     let globals = cli.globals.clone();
     let ui = Ui::new(
         globals.quiet,

@@ -1,7 +1,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 
 use super::put::{NewVersion, stored};
 use super::{DONE, begin, commit};
-use crate::cli::context::{Context, OWN_SECRETS, new_uuid};
+use crate::cli::context::{Context, OWN_SECRETS};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
+use crate::cli::memory::MemoryDir;
 use crate::model::{Kind, SecretName, SecretValue};
 
 /// Change a value in your editor
@@ -39,8 +40,6 @@ pub struct Edit {
     no_check: bool,
 }
 
-/// File systems whose files are memory (Linux, magic.h): tmpfs and ramfs.
-const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 /// How often the editor is looked at.
 const TICK: Duration = Duration::from_millis(20);
 /// How long an editor may take to end after it was asked to.
@@ -161,31 +160,18 @@ fn is_json(bytes: &[u8]) -> bool {
     )
 }
 
-/// A directory in memory for one file; dropping it removes both.
+/// One file in a directory in memory; dropping it removes both.
 struct Desk {
-    dir: PathBuf,
+    dir: MemoryDir,
     file: PathBuf,
 }
 
 impl Desk {
     fn make(ctx: &Context, json: bool) -> Result<Self, CommandError> {
-        let places = ctx.runtime_dir.iter().map(PathBuf::as_path);
-        let place = places
-            .chain([Path::new("/dev/shm")])
-            .find(|place| is_in_memory(place));
-        let Some(place) = place else {
-            return Err(CommandError::new(
-                Exit::Unsupported,
-                "there is no directory in memory, and a value is never written to a disk",
-            )
-            .hint("neither XDG_RUNTIME_DIR nor /dev/shm is a tmpfs; use put instead"));
-        };
-        let dir = place.join(format!("strongroom-edit-{}", new_uuid()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .map_err(|e| unexpected(&dir, &e))?;
-        let file = dir.join(if json { "value.json" } else { "value.txt" });
+        let dir = MemoryDir::make(ctx, "edit").map_err(|e| e.hint("use put instead"))?;
+        let file = dir
+            .path()
+            .join(if json { "value.json" } else { "value.txt" });
         Ok(Self { dir, file })
     }
 
@@ -221,19 +207,6 @@ impl Desk {
         }
         Ok(SecretValue::string(bytes)?)
     }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.dir));
-    }
-}
-
-fn is_in_memory(place: &Path) -> bool {
-    rustix::fs::statfs(place)
-        .ok()
-        .and_then(|stat| u32::try_from(stat.f_type).ok())
-        .is_some_and(|kind| IN_MEMORY.contains(&kind))
 }
 
 fn unexpected(path: &Path, error: &dyn std::fmt::Display) -> CommandError {
@@ -298,7 +271,7 @@ impl Editor {
             .args(self.arguments)
             .arg(&desk.file)
             // What the editor puts beside the file is to be in memory too.
-            .env("TMPDIR", &desk.dir);
+            .env("TMPDIR", desk.dir.path());
         for name in OWN_SECRETS {
             command.env_remove(name);
         }

@@ -122,7 +122,7 @@ impl Get {
 }
 
 /// One member of a JSON object: a string's text, anything else as JSON.
-fn field(
+pub(super) fn field(
     value: &SecretValue,
     key: &str,
     selector: &Selector,

@@ -1,5 +1,7 @@
 //! The verbs, one file each.
 
+mod aws;
+mod binding;
 mod clear_clipboard;
 mod completions;
 mod conflicts;
@@ -9,6 +11,7 @@ mod describe;
 mod diff;
 mod doctor;
 mod edit;
+mod exec;
 mod find;
 mod fsck;
 mod gc;
@@ -26,6 +29,7 @@ mod remote;
 mod remove;
 mod resolve;
 mod rollback;
+mod serve;
 mod show;
 mod status;
 mod sync;
@@ -77,6 +81,9 @@ pub enum Command {
     Push(sync::Push),
     Conflicts(conflicts::Conflicts),
     Resolve(resolve::Resolve),
+    Exec(exec::Exec),
+    Aws(aws::Aws),
+    Serve(serve::Serve),
     Demo(demo::Demo),
     Passwd(passwd::Passwd),
     Fsck(fsck::Fsck),
@@ -89,6 +96,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it runs somebody's program with all that this program may do.
+    pub(super) fn runs_programs(&self) -> bool {
+        matches!(self, Self::Exec(_) | Self::Aws(_))
+    }
+
     /// Does it.
     pub fn run(self, ctx: &Context) -> CommandResult {
         match self {
@@ -120,6 +132,9 @@ impl Command {
             Self::Push(c) => c.run(ctx),
             Self::Conflicts(c) => c.run(ctx),
             Self::Resolve(c) => c.run(ctx),
+            Self::Exec(c) => c.run(ctx),
+            Self::Aws(c) => c.run(ctx),
+            Self::Serve(c) => c.run(ctx),
             Self::Demo(c) => c.run(ctx),
             Self::Passwd(c) => c.run(ctx),
             Self::Fsck(c) => c.run(ctx),
