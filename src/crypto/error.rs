@@ -1,4 +1,5 @@
 use super::container::BadContainer;
+use super::holder::KeysError;
 use super::identity::IdentityFileError;
 use super::random::RandomError;
 use super::value::BoundField;
@@ -72,4 +73,7 @@ pub enum OpenError {
     /// A keyring's file that decrypts, and holds no plain identity file.
     #[error("the decrypted keyring is not an identity file")]
     BadKeyring(#[source] IdentityFileError),
+    /// Whoever holds the keys did not use them. Nothing is known about the file then.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }

@@ -1,22 +1,22 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac as _};
-use secrecy::{ExposeSecret, SecretBox};
-use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::envelope::{self, Ciphertext, Readers};
 use super::error::{EncryptError, OpenError};
+use super::holder::{KeyHolder, KeysError};
 use super::identity::{Identity, Recipient};
+use super::local::LocalKeys;
 use super::mac::{Domain, Mac};
-use crate::model::{Digest, Kind, SecretValue, Timestamp};
+use crate::model::{Digest, SecretValue, Timestamp};
 
 /// Most bytes a keyring's plain identity file may have.
 const MAX_KEYRING: usize = 4096;
 
-/// An unlocked keyring: its identity, and the keys for macs and digests that are
-/// derived from it (HKDF-SHA-256, RFC 5869; book, formats/keyring).
+/// An unlocked keyring: what can be done with its identity, and with the keys for
+/// macs and digests that are derived from it (HKDF-SHA-256, RFC 5869; book,
+/// formats/keyring). The keys are in this process or with another [`KeyHolder`].
 ///
 /// ```compile_fail
 /// use strongroom::crypto::{Identity, KeyringKeys};
@@ -28,64 +28,70 @@ const MAX_KEYRING: usize = 4096;
 /// fn copies<T: Clone>(_: T) {}
 /// copies(KeyringKeys::new(Identity::generate(), "v"));
 /// ```
-pub struct KeyringKeys {
-    identity: Identity,
-    mac: SecretBox<[u8; 32]>,
-    digest: SecretBox<[u8; 32]>,
-    commitment: Commitment,
-}
+pub struct KeyringKeys(Box<dyn KeyHolder>);
 
 impl KeyringKeys {
-    /// Derives the keys of one keyring in one vault; `vault_id` is its UUID text.
+    /// Derives the keys of one keyring in one vault, to hold them in this process;
+    /// `vault_id` is the vault's UUID text.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "whoever unlocks gives the identity away, and no second copy stays"
+    )]
     pub fn new(identity: Identity, vault_id: &str) -> Self {
-        let mac = derive(&identity, "mac", vault_id);
-        let digest = derive(&identity, "digest", vault_id);
-        let commitment = Commitment(*derive(&identity, "commitment", vault_id).expose_secret());
-        Self {
-            identity,
-            mac,
-            digest,
-            commitment,
-        }
+        Self(Box::new(LocalKeys::ordinary(&identity, vault_id)))
+    }
+
+    /// The keys that somebody else holds.
+    pub fn held(holder: Box<dyn KeyHolder>) -> Self {
+        Self(holder)
     }
 
     /// The public key that values are encrypted to.
     pub fn recipient(&self) -> Recipient {
-        self.identity.recipient()
+        self.0.recipient().clone()
     }
 
-    /// The keyring's own identity, to encrypt it to a changed list of members.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// The keyring's own identity, to encrypt it to a changed list of members; none
+    /// if another process holds it.
+    pub fn identity(&self) -> Option<Identity> {
+        self.0.identity()
     }
 
     /// The mac of a text of the given kind.
-    pub fn mac(&self, domain: Domain, body: &[u8]) -> Mac {
-        let domain = domain.as_str().as_bytes();
-        Mac(hmac(&self.mac, &[b"strongroom/v1/", domain, b"\0", body]))
+    pub fn mac(&self, domain: Domain, body: &[u8]) -> Result<Mac, KeysError> {
+        let macs = self.macs(domain, &[body])?;
+        macs.into_iter().next().ok_or(KeysError::NoAnswer)
+    }
+
+    /// The macs of texts of the given kind, in their order.
+    pub fn macs(&self, domain: Domain, bodies: &[&[u8]]) -> Result<Vec<Mac>, KeysError> {
+        let macs = self.0.macs(domain, bodies)?;
+        match macs.len() == bodies.len() {
+            true => Ok(macs),
+            false => Err(KeysError::NoAnswer),
+        }
     }
 
     /// The keyed digest of a value, over its kind and content.
-    pub fn digest(&self, value: &SecretValue) -> Digest {
-        self.digest_of(value.kind(), value.expose_secret())
+    pub fn digest(&self, value: &SecretValue) -> Result<Digest, KeysError> {
+        self.0.digest(value)
     }
 
     /// What a clone pins at first use: it tells this keyring from every other and
     /// gives nothing away.
     pub fn commitment(&self) -> Commitment {
-        self.commitment
+        self.0.commitment()
     }
 
-    fn digest_of(&self, kind: Kind, content: &[u8]) -> Digest {
-        let kind = kind.as_str().as_bytes();
-        Digest(hmac(&self.digest, &[kind, b"\0", content]))
+    pub(super) fn decrypt(&self, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        self.0.decrypt(file)
     }
 }
 
 /// The public commitment to a keyring's key, 32 bytes, written as 64 hex digits in
 /// lower case (crypto.md section 9, book formats/keyring).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Commitment([u8; 32]);
+pub struct Commitment(pub(super) [u8; 32]);
 
 impl Commitment {
     /// The first 20 hex digits in groups of four, for two people to compare.
@@ -149,33 +155,6 @@ pub fn encrypt_keyring(
 pub fn open_keyring(file: &[u8], member: &Identity) -> Result<Identity, OpenError> {
     let plain = envelope::decrypt(file, member, Readers::Many, MAX_KEYRING)?;
     Identity::from_file(&plain).map_err(OpenError::BadKeyring)
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "HKDF-SHA-256 gives up to 8160 bytes (RFC 5869 section 2.3); this asks for 32"
-)]
-fn derive(identity: &Identity, purpose: &str, vault_id: &str) -> SecretBox<[u8; 32]> {
-    let text = identity.canonical();
-    let hkdf = Hkdf::<Sha256>::new(Some(b"strongroom/v1"), text.expose_secret().as_bytes());
-    let info = [purpose.as_bytes(), b"\0", vault_id.as_bytes()].concat();
-    SecretBox::init_with_mut(|key: &mut [u8; 32]| {
-        hkdf.expand(&info, key)
-            .expect("32 bytes are fewer than 8160");
-    })
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "HMAC takes a key of any length (RFC 2104 section 2)"
-)]
-fn hmac(key: &SecretBox<[u8; 32]>, parts: &[&[u8]]) -> [u8; 32] {
-    let mut hmac = Hmac::<Sha256>::new_from_slice(key.expose_secret())
-        .expect("HMAC takes a key of any length");
-    for part in parts {
-        hmac.update(part);
-    }
-    hmac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

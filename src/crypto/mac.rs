@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use subtle::ConstantTimeEq;
 
+use super::holder::KeysError;
 use super::keyring::KeyringKeys;
 
 const TABLE: &str = "[mac]\n";
@@ -50,6 +51,18 @@ impl PartialEq for Mac {
 
 impl Eq for Mac {}
 
+impl Mac {
+    /// The mac that another holder of the keys made.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes. A mac is not secret.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
@@ -85,6 +98,9 @@ pub enum MacError {
     /// Written by someone without the keyring's key, altered, or of another keyring.
     #[error("the mac does not match: the text was altered, or written without the keyring's key")]
     Mismatch,
+    /// Whoever holds the keys did not say. Nothing is known about the text then.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
 fn split(text: &str) -> Result<(&str, Mac), MacError> {
@@ -114,18 +130,18 @@ fn split(text: &str) -> Result<(&str, Mac), MacError> {
 impl KeyringKeys {
     /// Ends a text in its mac: the text, a line `[mac]`, a line with the mac. A line
     /// end is added first where the text lacks one.
-    pub fn seal_text(&self, domain: Domain, mut body: String) -> String {
+    pub fn seal_text(&self, domain: Domain, mut body: String) -> Result<String, KeysError> {
         if !(body.is_empty() || body.ends_with('\n')) {
             body.push('\n');
         }
-        let mac = self.mac(domain, body.as_bytes());
-        format!("{body}{TABLE}{KEY}{mac}{END}")
+        let mac = self.mac(domain, body.as_bytes())?;
+        Ok(format!("{body}{TABLE}{KEY}{mac}{END}"))
     }
 
     /// Gives back what a text says before its mac, if the mac is right.
     pub fn verify_text<'a>(&self, domain: Domain, text: &'a str) -> Result<&'a str, MacError> {
         let (body, mac) = split(text)?;
-        if self.mac(domain, body.as_bytes()) == mac {
+        if self.mac(domain, body.as_bytes())? == mac {
             Ok(body)
         } else {
             Err(MacError::Mismatch)
@@ -158,12 +174,12 @@ mod tests {
     fn a_sealed_text_verifies_and_ends_as_the_format_says() {
         let keys = keys();
         for body in ["", "a = 1\n", "[mac]\nx = 1\n", "a = 1"] {
-            let text = keys.seal_text(Domain::Secret, body.to_owned());
+            let text = keys.seal_text(Domain::Secret, body.to_owned()).unwrap();
             let expected = match body {
                 "a = 1" => "a = 1\n",
                 other => other,
             };
-            let mac = keys.mac(Domain::Secret, expected.as_bytes());
+            let mac = keys.mac(Domain::Secret, expected.as_bytes()).unwrap();
             assert_eq!(text, format!("{expected}[mac]\nhmac-sha256 = \"{mac}\"\n"));
             assert_eq!(keys.verify_text(Domain::Secret, &text), Ok(expected));
         }
@@ -172,7 +188,9 @@ mod tests {
     #[test]
     fn every_changed_byte_is_noticed() {
         let keys = keys();
-        let text = keys.seal_text(Domain::Secret, "a = 1\nb = \"x\"\n".to_owned());
+        let text = keys
+            .seal_text(Domain::Secret, "a = 1\nb = \"x\"\n".to_owned())
+            .unwrap();
         for at in 0..text.len() {
             for mask in [1, 2, 4, 8, 16, 32, 64] {
                 let mut bytes = text.clone().into_bytes();
@@ -219,7 +237,9 @@ mod tests {
     #[test]
     fn a_mac_is_bound_to_domain_keyring_and_vault() {
         let keys = keys();
-        let text = keys.seal_text(Domain::Secret, "a = 1\n".to_owned());
+        let text = keys
+            .seal_text(Domain::Secret, "a = 1\n".to_owned())
+            .unwrap();
         for domain in [Domain::Vault, Domain::Keyring, Domain::Plan] {
             assert_eq!(keys.verify_text(domain, &text), Err(MacError::Mismatch));
         }

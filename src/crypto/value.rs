@@ -2,8 +2,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::container::{self, BadContainer, ContainerHeader, MAX_CONTAINER};
-use super::envelope::{self, Ciphertext, Readers};
+use super::container::{self, BadContainer, ContainerHeader};
+use super::envelope::{self, Ciphertext};
 use super::error::{EncryptError, OpenError};
 use super::identity::Recipient;
 use super::keyring::KeyringKeys;
@@ -74,7 +74,7 @@ pub fn open_value(
     binding: &Binding<'_>,
     keys: &KeyringKeys,
 ) -> Result<Opened, OpenError> {
-    let plain = envelope::decrypt(file, keys.identity(), Readers::One, MAX_CONTAINER)?;
+    let plain = keys.decrypt(file)?;
     read(&plain, binding)
 }
 

@@ -86,9 +86,9 @@ fn edited_settings_and_member_lists_are_not_believed() {
     // A newer epoch is remembered; going back is noticed.
     let keys = fixture.vault.keys().unwrap();
     let mut keyring = fixture.vault.keyring().unwrap();
-    let old = keyring.seal(keys);
+    let old = keyring.seal(keys).unwrap();
     keyring.epoch = 2;
-    fs::write(&list, keyring.seal(keys)).unwrap();
+    fs::write(&list, keyring.seal(keys).unwrap()).unwrap();
     fixture.unlocked();
     fs::write(&list, old).unwrap();
     assert!(matches!(

@@ -24,7 +24,9 @@ fn assert_in(page: &str, text: &str) {
 
 #[test]
 fn the_books_metadata_file() {
-    let text = keys().seal_text(Domain::Secret, meta::emit(&full()).unwrap());
+    let text = keys()
+        .seal_text(Domain::Secret, meta::emit(&full()).unwrap())
+        .unwrap();
     assert_in(include_str!("../../book/src/formats/metadata.md"), &text);
 }
 
@@ -47,7 +49,9 @@ fn the_books_settings() {
         direction: Direction::TwoWay,
     };
     config.remotes = BTreeMap::from([(name, remote)]);
-    let text = keys().seal_text(Domain::Vault, config.emit().unwrap());
+    let text = keys()
+        .seal_text(Domain::Vault, config.emit().unwrap())
+        .unwrap();
     assert_in(include_str!("../../book/src/formats/vault.md"), &text);
 }
 
@@ -55,6 +59,8 @@ fn the_books_settings() {
 fn the_books_member_list() {
     let keys = keys();
     let ann: Identity = KIT.parse().unwrap();
-    let text = Keyring::new(&keys, "ann", &ann.recipient()).seal(&keys);
+    let text = Keyring::new(&keys, "ann", &ann.recipient())
+        .seal(&keys)
+        .unwrap();
     assert_in(include_str!("../../book/src/formats/vault.md"), &text);
 }

@@ -6,7 +6,7 @@ use super::lock::LockError;
 use super::meta::{MetaError, RecordError};
 use super::state::StateError;
 use crate::config::{BadValue, ConfigError};
-use crate::crypto::{EncryptError, MacError, OpenError};
+use crate::crypto::{EncryptError, KeysError, MacError, OpenError};
 use crate::model::{SecretName, VersionId};
 
 /// Why a vault did not do what it was asked. No value is ever part of one, and
@@ -136,6 +136,10 @@ pub enum VaultError {
     /// The vault is locked, and this needs its keys.
     #[error("the vault is locked")]
     Locked,
+    /// Whoever holds the vault's keys did not use them; nothing is known about what
+    /// they were needed for.
+    #[error("the vault's keys could not be used")]
+    Keys(#[source] KeysError),
     /// Another process is writing, or the lock cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -195,6 +199,16 @@ pub enum VaultError {
     Encrypt(#[from] EncryptError),
 }
 
+impl From<KeysError> for VaultError {
+    /// A holder that is gone has taken the keys with it: the vault is locked.
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Locked | KeysError::Gone => Self::Locked,
+            error => Self::Keys(error),
+        }
+    }
+}
+
 impl VaultError {
     /// Whether something was found that nobody with the vault's key wrote there, or
     /// that was damaged: exit code 7 of the book.
@@ -224,6 +238,7 @@ impl VaultError {
             | Self::Setting(_)
             | Self::NoIdentity { .. }
             | Self::Locked
+            | Self::Keys(_)
             | Self::Lock(_)
             | Self::Record { .. }
             | Self::NoValue { .. }
@@ -249,6 +264,27 @@ impl VaultError {
                 ..
             }
         )
+    }
+
+    /// A text whose mac is absent or wrong, or could not be asked for.
+    pub(super) fn mac(path: PathBuf, source: MacError) -> Self {
+        match source {
+            MacError::Keys(error) => error.into(),
+            source => Self::Mac { path, source },
+        }
+    }
+
+    /// Metadata that is not believed, or could not be checked.
+    pub(super) fn metadata(path: PathBuf, source: MetaError) -> Self {
+        match source {
+            MetaError::Mac(MacError::Keys(error)) => error.into(),
+            source => Self::Metadata { path, source },
+        }
+    }
+
+    /// Whether the keys are not at hand any more: exit code 5 of the book.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked)
     }
 
     /// Whether another process has the vault: exit code 13 of the book.

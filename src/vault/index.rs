@@ -25,6 +25,40 @@ pub struct Loaded {
     pub verified: bool,
 }
 
+/// How many files are read before their macs are asked for, all at once.
+const AT_ONCE: usize = 256;
+
+/// What became of a file that the cache could not answer for.
+enum Read {
+    /// It is not there any more.
+    Gone,
+    /// It has the bytes that the cache knows.
+    Known(Box<Entry>),
+    /// Its mac is still to be verified, and its text to be read.
+    New(NewFile),
+}
+
+struct NewFile {
+    path: String,
+    bytes: Vec<u8>,
+    mark: Mark,
+    hash: [u8; 32],
+    settled: bool,
+}
+
+impl NewFile {
+    fn entry(&self, record: Record, verified: bool) -> Entry {
+        Entry {
+            path: self.path.clone(),
+            mark: self.mark,
+            hash: self.hash,
+            verified,
+            settled: self.settled,
+            record,
+        }
+    }
+}
+
 /// How sure a reading of the index wants to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Care {
@@ -115,14 +149,31 @@ impl Vault {
         }
         let mut rest: Vec<String> = scan.files.into_keys().collect();
         rest.sort();
-        for path in rest {
-            match self.read_entry(&path, known.remove(&path), now) {
-                Ok(Some(entry)) => {
-                    news = true;
-                    fresh.push(entry);
+        for paths in rest.chunks(AT_ONCE) {
+            let mut unknown = Vec::with_capacity(paths.len());
+            for path in paths {
+                match self.read_file(path, known.remove(path), now) {
+                    Ok(Read::Known(entry)) => {
+                        news = true;
+                        fresh.push(*entry);
+                    }
+                    Ok(Read::New(file)) => unknown.push(file),
+                    Ok(Read::Gone) => {}
+                    Err(why) => block(path, why),
                 }
-                Ok(None) => {}
-                Err(why) => block(&path, why),
+            }
+            let files = unknown
+                .iter()
+                .map(|f| (f.bytes.as_slice(), f.path.as_str()));
+            let records = meta::read_many(files, self.keys())?;
+            for (file, record) in unknown.into_iter().zip(records) {
+                match record {
+                    Ok(record) => {
+                        news = true;
+                        fresh.push(file.entry(record, self.is_unlocked()));
+                    }
+                    Err(error) => block(&file.path, chain(&error)),
+                }
             }
         }
         fresh.sort_by(|a, b| a.record.name.cmp(&b.record.name));
@@ -186,17 +237,12 @@ impl Vault {
         Ok(trusted.map(|trusted| trusted.commitment.to_string()))
     }
 
-    /// Reads a file that the cache cannot answer for; `None` if it is gone by now.
-    fn read_entry(
-        &self,
-        path: &str,
-        known: Option<Entry>,
-        now: i64,
-    ) -> Result<Option<Entry>, String> {
+    /// Reads a file that the cache cannot answer for by its stamps alone.
+    fn read_file(&self, path: &str, known: Option<Entry>, now: i64) -> Result<Read, String> {
         let full = format!("{SECRETS}/{path}");
         let (bytes, stat) = match self.root.read(&full, meta::MAX) {
             Ok(read) => read,
-            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(Read::Gone),
             Err(DiskError::TooLarge { .. }) => return Err(meta::MetaError::TooLarge.to_string()),
             Err(DiskError::Symlink { .. }) => return Err("it is a symbolic link".to_owned()),
             Err(error) => return Err(chain(&error)),
@@ -208,20 +254,18 @@ impl Vault {
             && entry.hash == hash
             && (entry.verified || !self.is_unlocked())
         {
-            return Ok(Some(Entry {
+            return Ok(Read::Known(Box::new(Entry {
                 mark,
                 settled,
                 ..entry
-            }));
+            })));
         }
-        let record = meta::read(&bytes, path, self.keys()).map_err(|e| chain(&e))?;
-        Ok(Some(Entry {
+        Ok(Read::New(NewFile {
             path: path.to_owned(),
+            bytes,
             mark,
             hash,
-            verified: self.is_unlocked(),
             settled,
-            record,
         }))
     }
 

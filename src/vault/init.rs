@@ -77,9 +77,9 @@ impl Vault {
         let mut config = Config::new(options.vault_id);
         config.git.commit = options.git;
         let body = config.emit()?;
-        let keys = KeyringKeys::new(options.keyring, options.vault_id);
         let members = std::slice::from_ref(options.member);
-        let age = encrypt_keyring(keys.identity(), options.now, members)?;
+        let age = encrypt_keyring(&options.keyring, options.now, members)?;
+        let keys = KeyringKeys::new(options.keyring, options.vault_id);
         let list = Keyring::new(&keys, options.member_name, options.member);
         if options.git {
             git::init(&root).map_err(|reason| VaultError::Git {
@@ -97,9 +97,9 @@ impl Vault {
             write(ATTRIBUTES, text.as_bytes())?;
         }
         write(&Keyring::age_path(keyring::DEFAULT), age.as_bytes())?;
-        let text = list.seal(&keys);
+        let text = list.seal(&keys)?;
         write(&Keyring::list_path(keyring::DEFAULT), text.as_bytes())?;
-        let text = keys.seal_text(Domain::Vault, body);
+        let text = keys.seal_text(Domain::Vault, body)?;
         write(CONFIG, text.as_bytes())?;
         root.make_dir(SECRETS, Durable::Now)?;
 

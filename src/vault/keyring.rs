@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 use crate::config::{line, quote};
-use crate::crypto::{Commitment, Domain, KeyringKeys, Recipient};
+use crate::crypto::{Commitment, Domain, KeyringKeys, KeysError, Recipient};
 use crate::model::Escaped;
 
 /// The keyring that every vault has.
@@ -108,7 +108,7 @@ impl Keyring {
     }
 
     /// Writes the file, mac and all.
-    pub fn seal(&self, keys: &KeyringKeys) -> String {
+    pub fn seal(&self, keys: &KeyringKeys) -> Result<String, KeysError> {
         keys.seal_text(Domain::Keyring, self.emit())
     }
 

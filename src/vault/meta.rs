@@ -6,7 +6,7 @@
 //! So two laptops that record the same thing write the same file.
 
 use crate::config::{entry, line};
-use crate::crypto::{Domain, KeyringKeys, Mac, MacError};
+use crate::crypto::{Domain, KeyringKeys, KeysError, Mac, MacError};
 use crate::model::{
     Conflict, Content, Details, Face, Field, Lifecycle, Origin, Record, RemoteBase, SecretName,
     StagingLabel, Timestamp, VersionId, VersionMeta,
@@ -100,6 +100,37 @@ pub fn read(bytes: &[u8], path: &str, keys: Option<&KeyringKeys>) -> Result<Reco
         Some(keys) => keys.verify_text(Domain::Secret, text)?,
         None => Mac::split_text(text)?.0,
     };
+    finish(body, path)
+}
+
+/// Reads many metadata files, each with its path, and asks for all their macs at
+/// once: whoever holds the keys may be another process.
+pub(super) fn read_many<'a>(
+    files: impl Iterator<Item = (&'a [u8], &'a str)>,
+    keys: Option<&KeyringKeys>,
+) -> Result<Vec<Result<Record, MetaError>>, KeysError> {
+    let split = |(bytes, path)| {
+        let (body, mac) = Mac::split_text(screen(bytes)?)?;
+        Ok((body, mac, path))
+    };
+    let split: Vec<Result<(&str, Mac, &str), MetaError>> = files.map(split).collect();
+    let sound = split.iter().flatten();
+    let bodies: Vec<&[u8]> = sound.map(|(body, ..)| body.as_bytes()).collect();
+    let macs = keys.map(|keys| keys.macs(Domain::Secret, &bodies));
+    let mut macs = macs.transpose()?.map(Vec::into_iter);
+    let judge = |(body, mac, path): (&str, Mac, &str)| {
+        let right = macs.as_mut().map(Iterator::next);
+        match right {
+            None => finish(body, path),
+            Some(Some(right)) if right == mac => finish(body, path),
+            Some(_) => Err(MacError::Mismatch.into()),
+        }
+    };
+    let mut judge = judge;
+    Ok(split.into_iter().map(|file| judge(file?)).collect())
+}
+
+fn finish(body: &str, path: &str) -> Result<Record, MetaError> {
     let record = parse(body)?;
     layout::name_of_path(path, Some(&record.name))?;
     Ok(record)

@@ -192,13 +192,15 @@ fn what_cannot_be_a_record_is_not_written() {
 #[test]
 fn every_way_to_be_wrong_has_its_own_answer() {
     let keys = KeyringKeys::new(Identity::generate(), VAULT);
-    let good = keys.seal_text(Domain::Secret, emit(&full()).unwrap());
+    let good = keys
+        .seal_text(Domain::Secret, emit(&full()).unwrap())
+        .unwrap();
     let path = "prod/db.toml";
     assert_eq!(read(good.as_bytes(), path, Some(&keys)).unwrap(), full());
     assert_eq!(read(good.as_bytes(), path, None).unwrap(), full());
 
     let answer = |text: &str| read(text.as_bytes(), path, Some(&keys)).unwrap_err();
-    let sealed = |body: String| keys.seal_text(Domain::Secret, body);
+    let sealed = |body: String| keys.seal_text(Domain::Secret, body).unwrap();
     let body = emit(&full()).unwrap();
 
     let moved = good.replacen(

@@ -168,10 +168,7 @@ impl Vault {
         };
         match meta::read(&bytes, &path, self.keys()) {
             Ok(record) => Ok(Some(record)),
-            Err(source) => Err(VaultError::Metadata {
-                path: self.root.full(&full),
-                source,
-            }),
+            Err(source) => Err(VaultError::metadata(self.root.full(&full), source)),
         }
     }
 
@@ -221,8 +218,7 @@ fn read_config(root: &Root, keys: Option<&KeyringKeys>) -> Result<(Config, [u8; 
     let config = match (Config::parse(text.as_str()), body) {
         (Err(source @ crate::config::ConfigError::NewerFormat(_)), _) => Err(source),
         (_, Err(source)) => {
-            let path = path();
-            return Err(VaultError::Mac { path, source });
+            return Err(VaultError::mac(path(), source));
         }
         (_, Ok(body)) => Config::parse(body),
     };

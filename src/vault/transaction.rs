@@ -162,7 +162,7 @@ impl Transaction<'_> {
         value: &SecretValue,
         created: Option<Timestamp>,
     ) -> Result<Digest, VaultError> {
-        let digest = self.keys.digest(value);
+        let digest = self.keys.digest(value)?;
         self.weight += value.len() + 1024;
         self.waiting.push(Plain {
             name: name.clone(),
@@ -284,7 +284,7 @@ impl Transaction<'_> {
             name: name.clone(),
             source,
         })?;
-        let text = self.keys.seal_text(Domain::Secret, body);
+        let text = self.keys.seal_text(Domain::Secret, body)?;
         let relative = layout::metadata_path(name);
         let path = format!("{SECRETS}/{relative}");
         let there = match self.vault.root.read(&path, meta::MAX) {
@@ -295,10 +295,9 @@ impl Transaction<'_> {
         if there.as_deref() != Some(text.as_bytes()) {
             // Never over a file that is not believed: what it holds is not known.
             let old = there.map(|bytes| meta::read(&bytes, &relative, Some(self.keys)));
-            let old = old.transpose().map_err(|source| VaultError::Metadata {
-                path: self.vault.root.full(&path),
-                source,
-            })?;
+            let old = old
+                .transpose()
+                .map_err(|source| VaultError::metadata(self.vault.root.full(&path), source))?;
             self.check_values(old.as_ref(), record)?;
             self.vault
                 .root
@@ -351,7 +350,7 @@ impl Transaction<'_> {
     }
 
     fn write_config(&mut self, config: Config) -> Result<(), VaultError> {
-        let text = self.keys.seal_text(Domain::Vault, config.emit()?);
+        let text = self.keys.seal_text(Domain::Vault, config.emit()?)?;
         let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let root = &self.vault.root;
         if *self.vault.config() != config {

@@ -36,8 +36,17 @@ impl Vault {
                 source => VaultError::KeyringFile { path, source },
             }
         })?;
+        let keys = KeyringKeys::new(identity, &self.config().vault_id);
+        self.unlock_with(keys)
+    }
+
+    /// Verifies the same with keys that were opened before and are held elsewhere, by
+    /// an agent. The keyring's file is not looked at: that these are its keys shows in
+    /// the member list, which ends in their mac.
+    pub fn unlock_with(&mut self, keys: KeyringKeys) -> Result<Trust, VaultError> {
+        let name = keyring::DEFAULT;
+        let age = Keyring::age_path(name);
         let vault_id = self.config().vault_id.clone();
-        let keys = KeyringKeys::new(identity, &vault_id);
         let pin = self.state.pin()?;
         let trusted = pin.as_ref().and_then(|pin| pin.keyrings.get(name));
         if let Some(trusted) = trusted
@@ -102,10 +111,7 @@ impl Vault {
                 // A future format ends in a mac of its own; say that instead.
                 return Err(match Keyring::parse(&text) {
                     Err(newer @ super::KeyringError::NewerFormat(_)) => fail(newer),
-                    _ => VaultError::Mac {
-                        path: path.clone(),
-                        source,
-                    },
+                    _ => VaultError::mac(path.clone(), source),
                 });
             }
         };

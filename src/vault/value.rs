@@ -42,11 +42,12 @@ impl Vault {
             let error = match opened {
                 Ok(opened) => {
                     let value = opened.value;
-                    if value.kind() == kind && keys.digest(&value) == digest {
+                    if value.kind() == kind && keys.digest(&value)? == digest {
                         return Ok(value);
                     }
                     VaultError::OtherValue { path: full }
                 }
+                Err(OpenError::Keys(error)) => return Err(error.into()),
                 Err(source) => VaultError::Value { path: full, source },
             };
             failed.get_or_insert(error);

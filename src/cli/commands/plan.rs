@@ -10,11 +10,11 @@ use super::sync::{Which, confirm_first, finish, look, options, print_plan, skipp
 use crate::cli::context::{Context, block_on, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::crypto::Domain;
+use crate::crypto::{Domain, MacError};
 use crate::model::{RemoteName, SecretName};
 use crate::plan::SecretPlan;
 use crate::sync::{Prepared, apply_plan, prepare};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 /// The format of a saved plan.
 const FORMAT: u32 = 1;
@@ -153,7 +153,7 @@ fn save(
     path: &std::path::Path,
 ) -> Result<(), CommandError> {
     let Some(keys) = vault.keys() else {
-        return Err(crate::vault::VaultError::Locked.into());
+        return Err(VaultError::Locked.into());
     };
     let saved = Saved {
         format: FORMAT,
@@ -187,7 +187,9 @@ fn save(
     };
     let mut body = serde_json::to_string_pretty(&saved).map_err(|e| unexpected(&e))?;
     body.push('\n');
-    let text = keys.seal_text(Domain::Plan, body);
+    let text = keys
+        .seal_text(Domain::Plan, body)
+        .map_err(VaultError::from)?;
     std::fs::write(path, text).map_err(|e| unexpected(&e))
 }
 
@@ -274,10 +276,11 @@ impl Apply {
         }
         let text = std::fs::read_to_string(&self.file).map_err(|e| failed(Exit::NotFound, &e))?;
         let Some(keys) = vault.keys() else {
-            return Err(crate::vault::VaultError::Locked.into());
+            return Err(VaultError::Locked.into());
         };
-        let body = keys.verify_text(Domain::Plan, &text).map_err(|e| {
-            failed(Exit::Integrity, &e).hint("the plan was altered, or is for another vault")
+        let body = keys.verify_text(Domain::Plan, &text).map_err(|e| match e {
+            MacError::Keys(error) => VaultError::from(error).into(),
+            e => failed(Exit::Integrity, &e).hint("the plan was altered, or is for another vault"),
         })?;
         let saved: Saved = serde_json::from_str(body).map_err(|e| failed(Exit::Integrity, &e))?;
         if saved.format != FORMAT {

@@ -12,7 +12,7 @@ use crate::model::{
     Attributes, Change, Content, Kind, Lifecycle, Origin, Record, SecretName, SecretValue,
     StagingLabel, Stamp, VersionId, VersionMeta,
 };
-use crate::vault::{Transaction, Vault};
+use crate::vault::{Transaction, Vault, VaultError};
 
 /// Store a value: a new secret or a new version
 ///
@@ -169,7 +169,8 @@ impl NewVersion<'_> {
         if let Some(known) = record.state.versions.get(&self.stamp.id)
             && known.has_value()
         {
-            let digest = vault.keys().map(|k| k.digest(self.value));
+            let digest = vault.keys().map(|k| k.digest(self.value)).transpose();
+            let digest = digest.map_err(VaultError::from)?;
             return match (known.content, digest) {
                 (Content::Value { digest: is, .. }, Some(new)) if is == new => {
                     let before = record.clone();

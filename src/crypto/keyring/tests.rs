@@ -1,4 +1,9 @@
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
 use super::*;
+use crate::model::Kind;
 
 const VAULT: &str = "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90";
 /// From the age test kit, file `x25519` (C2SP CCTV).
@@ -18,10 +23,10 @@ fn these_are_the_keys_of_format_1() {
     );
     assert_eq!(keys.commitment().fingerprint(), "f2fa-3e5d-1bcd-3df4-2a30");
     assert_eq!(
-        keys.mac(Domain::Secret, b"a = 1\n").to_string(),
+        keys.mac(Domain::Secret, b"a = 1\n").unwrap().to_string(),
         "1f07b9bc906b40c558003b32c7c3072976b96636ea31a307b4a724d14897a7cf"
     );
-    let digest = |value: Result<SecretValue, _>| keys.digest(&value.unwrap()).to_string();
+    let digest = |value: Result<SecretValue, _>| keys.digest(&value.unwrap()).unwrap().to_string();
     assert_eq!(
         digest(SecretValue::string(b"a".to_vec())),
         "b73aa846b85db835afafd323d37ca5a3996fa27d4a5558bbbbb79ee26b96cf0b"
@@ -66,7 +71,7 @@ fn another_vault_or_identity_has_other_keys() {
 
 #[test]
 fn kind_and_content_do_not_run_together() {
-    let keys = kit();
+    let keys = LocalKeys::ordinary(&KIT.parse().unwrap(), VAULT);
     assert_ne!(
         keys.digest_of(Kind::String, b"\0a"),
         keys.digest_of(Kind::String, b"a")
@@ -129,4 +134,21 @@ fn a_time_that_cannot_be_read_back_is_not_written() {
     let never = Timestamp::from_millis(i64::MAX);
     let result = encrypt_keyring(&one, never, &[one.recipient()]);
     assert_eq!(result.err(), Some(EncryptError::Created));
+}
+
+#[test]
+fn keys_in_a_given_place_are_the_same_keys() {
+    let identity: Identity = KIT.parse().unwrap();
+    let size = LocalKeys::<Vec<u8>>::SIZE;
+    assert!(LocalKeys::new(&identity, VAULT, vec![0; size - 1]).is_none());
+    let placed = LocalKeys::new(&identity, VAULT, vec![0; size]).unwrap();
+    let (placed, keys) = (KeyringKeys::held(Box::new(placed)), kit());
+    assert_eq!(placed.commitment(), keys.commitment());
+    assert_eq!(placed.recipient(), keys.recipient());
+    let mac = |keys: &KeyringKeys| keys.mac(Domain::Plan, b"x").unwrap();
+    assert_eq!(mac(&placed), mac(&keys));
+    let value = SecretValue::string(b"a".to_vec()).unwrap();
+    assert_eq!(placed.digest(&value), keys.digest(&value));
+    let identity = placed.identity().unwrap();
+    assert_eq!(identity.recipient(), keys.recipient());
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::crypto::Identity;
+use crate::crypto::envelope::Readers;
 use crate::model::Kind;
 
 const VAULT: &str = "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90";
@@ -142,7 +143,12 @@ fn two_encryptions_of_one_version_differ_inside_and_out() {
     let (a, b) = (seal(), seal());
     assert_ne!(a.ct8(), b.ct8());
     let inside = |file: &Ciphertext| {
-        let plain = envelope::decrypt(file.as_bytes(), keys.identity(), Readers::One, 600);
+        let plain = envelope::decrypt(
+            file.as_bytes(),
+            &keys.identity().unwrap(),
+            Readers::One,
+            600,
+        );
         plain.unwrap().to_vec()
     };
     assert_ne!(inside(&a), inside(&b));
