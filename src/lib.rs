@@ -17,9 +17,11 @@
 //! | 2 | `aws` | the only room that names an AWS type |
 //! | 3 | [`sync`] | carries out plans |
 //! | 3 | [`server`] | the local Secrets Manager endpoint: operations, front doors |
+//! | 3 | [`agent`] | holds unlocked keyrings for a while, and never gives them away |
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
 #![forbid(unsafe_code)]
 
+pub mod agent;
 #[cfg(feature = "aws")]
 pub mod aws;
 #[cfg(feature = "cli")]

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -14,9 +15,10 @@ use super::Globals;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
+use crate::agent::{Client, ClientError, Clock, Moment};
 use crate::crypto::{Identity, Passphrase, SealedIdentity, UnsealError};
 use crate::model::{Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
-use crate::vault::{Trust, Vault};
+use crate::vault::{Trust, Vault, VaultError};
 
 /// Variables that must not reach a program that is started from here.
 pub(super) const OWN_SECRETS: [&str; 4] = [
@@ -38,6 +40,7 @@ pub struct Context {
     state_home: Option<PathBuf>,
     identity_file: Option<PathBuf>,
     identity: Option<Zeroizing<String>>,
+    agent_socket: Option<PathBuf>,
     /// The editor, for `edit`.
     pub editor: Option<OsString>,
     /// XDG_RUNTIME_DIR, where files are memory.
@@ -66,6 +69,17 @@ pub(super) fn var(name: &str) -> Option<OsString> {
 )]
 pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+/// The clocks by which the agent measures its time (crypto.md section 5).
+pub(super) fn clock() -> Clock {
+    use rustix::time::{ClockId, clock_gettime};
+    let read = |id| Duration::try_from(clock_gettime(id)).unwrap_or_default();
+    Box::new(move || Moment {
+        boot: read(ClockId::Boottime),
+        awake: read(ClockId::Monotonic),
+        wall: now(),
+    })
 }
 
 /// A random UUID, as AWS recommends for ClientRequestTokens.
@@ -117,6 +131,7 @@ impl Context {
             state_home: under("XDG_STATE_HOME", ".local/state"),
             identity_file: path("STRONGROOM_IDENTITY_FILE"),
             identity: text("STRONGROOM_IDENTITY").map(Zeroizing::new),
+            agent_socket: path("STRONGROOM_AGENT_SOCK"),
             editor: var("VISUAL").or_else(|| var("EDITOR")),
             runtime_dir: path("XDG_RUNTIME_DIR").filter(|p| p.is_absolute()),
             desktop: super::clipboard::Desktop {
@@ -210,19 +225,90 @@ impl Context {
     /// Opens the vault and unlocks it.
     pub fn unlocked(&self) -> Result<Vault, CommandError> {
         let mut vault = self.open()?;
-        let identity = self.identity()?;
-        self.unlock(&mut vault, &identity)?;
+        self.unlock(&mut vault)?;
         Ok(vault)
     }
 
-    /// Unlocks an open vault, and says so when this clone begins to trust it.
-    pub fn unlock(&self, vault: &mut Vault, identity: &Identity) -> Result<(), CommandError> {
-        if let Trust::FirstUse { fingerprint } = vault.unlock(identity)? {
+    /// Unlocks an open vault: through the agent if it holds the vault's keys, else with
+    /// the person's identity. A descriptor that was given for either goes first.
+    pub fn unlock(&self, vault: &mut Vault) -> Result<(), CommandError> {
+        let is_given = self.globals.identity_fd.or(self.globals.passphrase_fd);
+        if is_given.is_none() && self.unlock_by_agent(vault)? {
+            return Ok(());
+        }
+        let identity = self.identity()?;
+        self.unlock_as(vault, &identity)
+    }
+
+    /// Unlocks an open vault with an identity.
+    pub fn unlock_as(&self, vault: &mut Vault, identity: &Identity) -> Result<(), CommandError> {
+        self.say_trust(vault.unlock(identity)?);
+        Ok(())
+    }
+
+    fn unlock_by_agent(&self, vault: &mut Vault) -> Result<bool, CommandError> {
+        let keys = match self.agent() {
+            Ok(Some(agent)) => agent.keys(&vault.config().vault_id),
+            Ok(None) => return Ok(false),
+            Err(error) => Err(error),
+        };
+        let keys = match keys {
+            Ok(Some(keys)) => keys,
+            Ok(None) => return Ok(false),
+            Err(error @ (ClientError::Place(_) | ClientError::Foreign { .. })) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                self.ui.warn(&format!("the agent is not used: {error}"));
+                return Ok(false);
+            }
+        };
+        match vault.unlock_with(keys) {
+            Ok(trust) => {
+                self.say_trust(trust);
+                Ok(true)
+            }
+            // It locked just now, or what it holds is another clone's keyring.
+            Err(VaultError::Locked | VaultError::OtherKeyring { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says so when this clone begins to trust a keyring.
+    fn say_trust(&self, trust: Trust) {
+        if let Trust::FirstUse { fingerprint } = trust {
             self.ui.status(&format!(
                 "Trusting this vault's keyring from now on; compare its fingerprint with a teammate's: {fingerprint}"
             ));
         }
-        Ok(())
+    }
+
+    /// The running agent, if there is one.
+    pub fn agent(&self) -> Result<Option<Client>, ClientError> {
+        match self.agent_path() {
+            Some(path) => Client::connect(&path),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the agent listens: where STRONGROOM_AGENT_SOCK says, else in
+    /// XDG_RUNTIME_DIR, else among the local state.
+    pub fn agent_socket(&self) -> Result<PathBuf, CommandError> {
+        self.agent_path().ok_or_else(no_home)
+    }
+
+    fn agent_path(&self) -> Option<PathBuf> {
+        let runtime = self.runtime_dir.as_ref();
+        self.agent_socket
+            .clone()
+            .or_else(|| runtime.map(|dir| dir.join("strongroom/agent.sock")))
+            .or_else(|| self.agent_state().map(|dir| dir.join("agent.sock")))
+    }
+
+    /// The agent's part of the local state: its log.
+    pub fn agent_state(&self) -> Option<PathBuf> {
+        let state = self.state_home.as_ref();
+        state.map(|dir| dir.join("strongroom/agent"))
     }
 
     /// The identity that opens vaults: from a descriptor, a file, the environment, or
@@ -283,9 +369,11 @@ impl Context {
         }
         let prompt = format!("Passphrase for {}: ", place.display());
         self.ui.passphrase(&prompt).map_err(|error| {
-            error.hint(
-                "give the passphrase with --passphrase-fd N, or an identity without one with STRONGROOM_IDENTITY_FILE",
-            )
+            error
+                .hint("unlock the vault for a while, on a terminal: strongroom unlock")
+                .hint(
+                    "give the passphrase with --passphrase-fd N, or an identity without one with STRONGROOM_IDENTITY_FILE",
+                )
         })
     }
 

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::exit::Exit;
+use crate::agent::{BindError, ClientError, PlaceError};
 use crate::config::BadValue;
 use crate::model::{
     AttributeError, Invalid, LabelError, NameError, RemoteNameError, SelectError, SelectorError,
@@ -160,7 +161,7 @@ impl From<VaultError> for CommandError {
             e if e.is_newer() => Exit::Unsupported,
             e if e.is_integrity() => Exit::Integrity,
             e if e.is_busy() => Exit::Busy,
-            VaultError::Locked => Exit::Locked,
+            e if e.is_locked() => Exit::Locked,
             VaultError::NoIdentity { .. } => Exit::NoIdentity,
             VaultError::NotAVault { .. } | VaultError::NoValue { .. } => Exit::NotFound,
             VaultError::AlreadyAVault { .. } | VaultError::Exposed { .. } => Exit::Guard,
@@ -169,6 +170,7 @@ impl From<VaultError> for CommandError {
         };
         let hint = match &error {
             e if e.is_newer() => Some("a newer strongroom wrote this; upgrade to read it"),
+            e if e.is_locked() => Some("unlock it for a while with: strongroom unlock"),
             e if e.is_busy() => Some("wait for it to finish, then run this again"),
             VaultError::NotAVault { .. } => {
                 Some("make one with: strongroom init DIR; or name one with -C DIR")
@@ -195,6 +197,65 @@ impl From<VaultError> for CommandError {
         match hint {
             Some(hint) => this.hint(hint),
             None => this,
+        }
+    }
+}
+
+impl From<PlaceError> for CommandError {
+    fn from(error: PlaceError) -> Self {
+        let (exit, hint) = match &error {
+            PlaceError::Io { .. } => (Exit::Unexpected, None),
+            PlaceError::NotAbsolute { .. } | PlaceError::TooLong { .. } => (
+                Exit::Usage,
+                Some("name another socket with STRONGROOM_AGENT_SOCK"),
+            ),
+            PlaceError::Open { .. } => (
+                Exit::Guard,
+                Some(
+                    "take the others' rights away: chmod 700 DIR; or name another socket with STRONGROOM_AGENT_SOCK",
+                ),
+            ),
+            PlaceError::NotADirectory { .. } | PlaceError::Foreign { .. } => (
+                Exit::Guard,
+                Some("name a socket in a directory of your own with STRONGROOM_AGENT_SOCK"),
+            ),
+        };
+        let this = Self::from_error(exit, error);
+        match hint {
+            Some(hint) => this.hint(hint),
+            None => this,
+        }
+    }
+}
+
+impl From<BindError> for CommandError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Place(error) => error.into(),
+            BindError::AlreadyRunning { .. } => Self::from_error(Exit::Busy, error)
+                .hint("end it with: strongroom lock; or hand it the keys: strongroom unlock"),
+            BindError::InTheWay { .. } => Self::from_error(Exit::Guard, error)
+                .hint("remove it, or name another socket with STRONGROOM_AGENT_SOCK"),
+            BindError::Io { .. } => Self::from_error(Exit::Unexpected, error),
+        }
+    }
+}
+
+impl From<ClientError> for CommandError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Place(error) => error.into(),
+            ClientError::Foreign { .. } => Self::from_error(Exit::Guard, error)
+                .hint("name a socket of your own with STRONGROOM_AGENT_SOCK"),
+            ClientError::Locked => Self::from_error(Exit::Locked, error)
+                .hint("unlock it for a while with: strongroom unlock"),
+            ClientError::OtherVersion => Self::from_error(Exit::Unsupported, error)
+                .hint("end it with: kill PID; its process is in the file beside its socket, agent.sock.lock"),
+            ClientError::Refused
+            | ClientError::NoAnswer
+            | ClientError::TooLarge(_)
+            | ClientError::Encrypt(_)
+            | ClientError::Io { .. } => Self::from_error(Exit::Unexpected, error),
         }
     }
 }

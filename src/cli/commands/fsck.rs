@@ -52,8 +52,7 @@ impl Fsck {
         let mut findings = Vec::new();
         let mut vault = ctx.open()?;
         if !self.structure {
-            let identity = ctx.identity()?;
-            match ctx.unlock(&mut vault, &identity) {
+            match ctx.unlock(&mut vault) {
                 // What the rest stands on is broken: say so, and what else is.
                 Err(error) if error.exit == Exit::Integrity => {
                     let cause = error.error.source().map(|e| format!(": {e}"));

@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod agent;
 mod aws;
 mod binding;
 mod clear_clipboard;
@@ -19,6 +20,7 @@ mod generate;
 mod get;
 mod init;
 mod label;
+mod lock;
 mod log;
 mod ls;
 mod man;
@@ -34,6 +36,7 @@ mod show;
 mod status;
 mod sync;
 mod tag;
+mod unlock;
 
 use clap::Subcommand;
 
@@ -51,6 +54,10 @@ use crate::vault::{Committed, Durability, Transaction, Vault};
 #[expect(missing_docs, reason = "each verb documents itself")]
 pub enum Command {
     Init(init::Init),
+    Unlock(unlock::Unlock),
+    Lock(lock::Lock),
+    #[command(subcommand)]
+    Agent(agent::Agent),
     #[command(visible_alias = "set")]
     Put(put::Put),
     Generate(generate::Generate),
@@ -105,6 +112,9 @@ impl Command {
     pub fn run(self, ctx: &Context) -> CommandResult {
         match self {
             Self::Init(c) => c.run(ctx),
+            Self::Unlock(c) => c.run(ctx),
+            Self::Lock(c) => c.run(ctx),
+            Self::Agent(c) => c.run(ctx),
             Self::Put(c) => c.run(ctx),
             Self::Generate(c) => c.run(ctx),
             Self::Edit(c) => c.run(ctx),
