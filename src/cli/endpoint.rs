@@ -2,7 +2,9 @@
 //! keys, sockets.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
@@ -10,18 +12,84 @@ use zeroize::Zeroizing;
 use super::context::{Context, fresh_stamp, var};
 use super::error::CommandError;
 use super::exit::Exit;
-use crate::server::{Answer, Clock, KeyPair};
+use crate::agent::Client;
+use crate::server::service::Options;
+use crate::server::{Answer, Call, Changes, Clock, KeyPair, Reply, Service};
 use crate::vault::Vault;
 
 /// The Region where neither the vault nor the user names one.
 const REGION: &str = "us-east-1";
 
-/// Unlocks the vault and gives who answers for it.
-pub(super) fn open_service(_ctx: &Context) -> Result<Arc<dyn Answer>, CommandError> {
-    Err(CommandError::new(
-        Exit::Unsupported,
-        "this build has no service behind its endpoint",
-    ))
+/// How often a locked endpoint looks whether the agent was unlocked again.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The service over a vault that others may change meanwhile.
+struct Live {
+    service: Arc<Service>,
+    _changes: Changes,
+}
+
+impl Answer for Live {
+    fn answer(&self, call: &Call<'_>) -> Reply {
+        self.service.answer(call)
+    }
+}
+
+/// Unlocks the vault and gives who answers for it. Changes of its files are served at
+/// once, and nothing is served while the agent that holds its keys is locked.
+pub(super) fn open_service(ctx: &Context) -> Result<Arc<dyn Answer>, CommandError> {
+    let vault = ctx.unlocked()?;
+    let is_held = vault.keys().is_some_and(|keys| keys.identity().is_none());
+    let id = vault.config().vault_id.clone();
+    let options = Options {
+        no_commit: ctx.globals.no_commit,
+        ..Options::default()
+    };
+    let service = Arc::new(Service::new(vault, options)?);
+    let changes =
+        Changes::watch(&service).map_err(|e| CommandError::from_error(Exit::Unexpected, e))?;
+    if !changes.is_live() {
+        ctx.ui.warn("the system tells of no changes here: those by other processes are looked for every two seconds");
+    }
+    if is_held {
+        let socket = ctx.agent_socket()?;
+        let service = Arc::downgrade(&service);
+        std::thread::spawn(move || follow(&socket, &id, &service));
+    }
+    Ok(Arc::new(Live {
+        service,
+        _changes: changes,
+    }))
+}
+
+/// Locks the service when the agent locks the vault, and unlocks it when the agent
+/// holds the vault's keys again.
+fn follow(socket: &Path, vault: &str, service: &Weak<Service>) {
+    loop {
+        let watch = match Client::connect(socket) {
+            Ok(Some(agent)) => agent.watch_lock(vault).ok(),
+            _ => None,
+        };
+        let Some(open) = service.upgrade() else {
+            return;
+        };
+        match watch {
+            Some(watch) => {
+                open.unlock();
+                drop(open);
+                watch.wait();
+                match service.upgrade() {
+                    Some(open) => open.lock(),
+                    None => return,
+                }
+            }
+            None => {
+                open.lock();
+                drop(open);
+                std::thread::sleep(LOOK);
+            }
+        }
+    }
 }
 
 /// The clock and the ids of the doors.

@@ -8,6 +8,8 @@
 #[cfg(feature = "endpoint")]
 mod access;
 #[cfg(feature = "endpoint")]
+mod changes;
+#[cfg(feature = "endpoint")]
 mod hosts;
 #[cfg(feature = "endpoint")]
 pub mod http;
@@ -28,6 +30,8 @@ mod tls;
 
 #[cfg(feature = "endpoint")]
 pub use access::AccessLog;
+#[cfg(feature = "endpoint")]
+pub use changes::{Changes, WatchError};
 #[cfg(feature = "endpoint")]
 pub use hosts::Hosts;
 #[cfg(feature = "endpoint")]

@@ -143,6 +143,14 @@ impl Vault {
         self.settings().verified
     }
 
+    /// Reads the settings anew and verifies them: another process may have changed
+    /// them since. Needs the keys.
+    pub fn reread_settings(&self) -> Result<(), VaultError> {
+        let (config, _) = read_config(&self.root, Some(self.need_keys()?))?;
+        self.set_settings(config, true);
+        Ok(())
+    }
+
     /// The keys of the vault's keyring; none while it is locked.
     pub fn keys(&self) -> Option<&KeyringKeys> {
         self.keys.as_ref()

@@ -43,13 +43,33 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Takes one secret in, in place of what was known of it.
-    pub(super) fn put(&mut self, record: Record) {
-        if let Some(old) = self.records.get(&record.name) {
+    /// Reads one secret anew.
+    pub(super) fn reread(&mut self, vault: &Vault, name: &SecretName) -> Result<(), VaultError> {
+        match vault.record(name) {
+            Ok(Some(record)) => self.put(record),
+            Ok(None) => self.remove(name),
+            Err(error @ VaultError::Locked) => return Err(error),
+            // As `Vault::load` has it: reported, never served.
+            Err(error) => {
+                self.remove(name);
+                self.blocked.insert(name.to_string(), super::chain(&error));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &SecretName) {
+        if let Some(old) = self.records.remove(name) {
             for pair in old.base.values().filter_map(|b| b.pair.as_ref()) {
                 self.arns.remove(&pair.arn);
             }
         }
+        self.blocked.remove(name.as_str());
+    }
+
+    /// Takes one secret in, in place of what was known of it.
+    pub(super) fn put(&mut self, record: Record) {
+        self.remove(&record.name);
         for (remote, base) in &record.base {
             if let Some(pair) = &base.pair {
                 self.arns.insert(pair.arn.clone(), record.name.clone());
@@ -58,7 +78,6 @@ impl Catalog {
                 }
             }
         }
-        self.blocked.remove(record.name.as_str());
         self.records
             .insert(record.name.clone(), Shared::new(record));
     }

@@ -28,13 +28,14 @@ mod testing;
 mod value;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::protocol::{Answer, Call, Code, Fault, Reply};
 use crate::model::{Author, Change, Invalid, Lifecycle, Record, SecretName, Timestamp, VersionId};
-use crate::vault::{Durability, Transaction, Vault, VaultError};
+use crate::vault::{Durability, Transaction, Vault, VaultError, layout};
 
 use catalog::Catalog;
 use place::Found;
@@ -56,12 +57,40 @@ pub struct Service {
     vault: Vault,
     options: Options,
     catalog: RwLock<Catalog>,
-    /// Whether the files may be newer than the catalog.
-    stale: AtomicBool,
+    /// What of the catalog the files may be newer than, and whether there is any: the
+    /// flag spares most calls the lock.
+    stale: Mutex<Stale>,
+    is_stale: AtomicBool,
     locked: AtomicBool,
     values: Values,
     accessed: Mutex<BTreeMap<SecretName, Accessed>>,
     rotator: Box<dyn Rotator>,
+}
+
+/// What has changed on disk since the catalog was read.
+enum Stale {
+    Names(BTreeSet<SecretName>),
+    All,
+}
+
+impl Default for Stale {
+    fn default() -> Self {
+        Self::Names(BTreeSet::new())
+    }
+}
+
+impl Stale {
+    /// More single names than this are better read as a whole.
+    const MANY: usize = 64;
+
+    fn add(&mut self, name: SecretName) {
+        if let Self::Names(names) = self {
+            names.insert(name);
+            if names.len() > Self::MANY {
+                *self = Self::All;
+            }
+        }
+    }
 }
 
 /// The days of the last reads of one secret: LastAccessedDate has no finer
@@ -80,7 +109,8 @@ impl Service {
             vault,
             options,
             catalog: RwLock::new(catalog),
-            stale: AtomicBool::new(false),
+            stale: Mutex::default(),
+            is_stale: AtomicBool::new(false),
             locked: AtomicBool::new(false),
             values: Values::default(),
             accessed: Mutex::default(),
@@ -100,9 +130,35 @@ impl Service {
         &self.vault
     }
 
-    /// Says that files of the vault may have changed: the next call looks.
+    /// Says that any file of the vault may have changed: the next call looks.
     pub fn mark_stale(&self) {
-        self.stale.store(true, Ordering::Release);
+        *self.stale() = Stale::All;
+        self.is_stale.store(true, Ordering::Release);
+    }
+
+    /// Says that this file of the vault has changed. A metadata file is one secret to
+    /// read anew, a value's file nothing at all: metadata is the commit point.
+    pub fn mark_changed(&self, path: &Path) {
+        let below = path
+            .strip_prefix(self.vault.root())
+            .ok()
+            .and_then(Path::to_str);
+        match below.and_then(|p| p.strip_prefix("secrets/")) {
+            Some(path) if path.ends_with(".age") => return,
+            Some(path) if path.ends_with(".toml") => match layout::name_of_path(path, None) {
+                Ok(name) => self.stale().add(name),
+                // A name that only its file tells.
+                Err(_) => *self.stale() = Stale::All,
+            },
+            // A temporary file of ours, which a name comes after.
+            Some(path) if path.rsplit('/').next().is_some_and(|f| f.starts_with('.')) => return,
+            _ => *self.stale() = Stale::All,
+        }
+        self.is_stale.store(true, Ordering::Release);
+    }
+
+    fn stale(&self) -> MutexGuard<'_, Stale> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses every call from now on and forgets every value: the agent that holds
@@ -132,7 +188,7 @@ impl Service {
                 ),
             ));
         }
-        if self.stale.swap(false, Ordering::AcqRel) {
+        if self.is_stale.swap(false, Ordering::AcqRel) {
             self.refresh()?;
         }
         (operation.run)(self, call)
@@ -146,13 +202,29 @@ impl Service {
             .ok_or_else(|| Fault::new(Code::UnknownOperationException, "Unknown operation."))
     }
 
-    /// Reads the vault's files anew.
+    /// Reads anew what has changed.
     fn refresh(&self) -> Result<(), Fault> {
-        let catalog = Catalog::read(&self.vault).map_err(|e| {
+        let stale = std::mem::take(&mut *self.stale());
+        self.reread(&stale).map_err(|error| {
             self.mark_stale();
-            vault_fault(&e)
-        })?;
-        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+            vault_fault(&error)
+        })
+    }
+
+    fn reread(&self, stale: &Stale) -> Result<(), VaultError> {
+        let catalog = || self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+        match stale {
+            Stale::Names(names) => {
+                for name in names {
+                    catalog().reread(&self.vault, name)?;
+                }
+            }
+            Stale::All => {
+                self.vault.reread_settings()?;
+                let fresh = Catalog::read(&self.vault)?;
+                *catalog() = fresh;
+            }
+        }
         Ok(())
     }
 

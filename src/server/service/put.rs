@@ -101,7 +101,7 @@ impl Service {
     /// The keyed digest of a value.
     pub(super) fn digest(&self, value: &SecretValue) -> Result<Digest, Fault> {
         let keys = self.vault.keys().ok_or_else(super::locked)?;
-        Ok(keys.digest(value))
+        keys.digest(value).map_err(|e| vault_fault(&e.into()))
     }
 
     pub(super) fn put_secret_value(&self, call: &Call<'_>) -> Result<Reply, Fault> {
