@@ -185,7 +185,7 @@ impl Agent {
             &self.caller,
             stamp,
         );
-        translate(reply)
+        translate(&reply)
     }
 }
 
@@ -219,7 +219,7 @@ struct Failed {
 }
 
 /// Turns the service's reply into the agent's.
-fn translate(reply: Reply) -> Outcome {
+fn translate(reply: &Reply) -> Outcome {
     let done = |status, body| Outcome {
         status,
         body,
@@ -282,7 +282,7 @@ mod tests {
         let reply = Reply::json(
             br#"{"Name":"a","ARN":"arn:x","VersionId":"v","VersionStages":["AWSCURRENT"],"SecretString":"p\u00e4\n","CreatedDate":1569534789.046}"#.to_vec(),
         );
-        let outcome = translate(reply);
+        let outcome = translate(&reply);
         assert_eq!(
             text(&outcome),
             r#"{"ARN":"arn:x","Name":"a","VersionId":"v","SecretString":"p\u00e4\n","VersionStages":["AWSCURRENT"],"CreatedDate":"1569534789.046"}"#
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn aws_11_an_error_has_a_small_message_and_a_space_after_the_comma() {
         for code in [Code::ResourceNotFoundException, Code::AccessDeniedException] {
-            let outcome = translate(Reply::from(&Fault::new(code, "it's \"x\"")));
+            let outcome = translate(&Reply::from(&Fault::new(code, "it's \"x\"")));
             let kind = code.as_str();
             assert_eq!(
                 text(&outcome),
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn aws_11_what_nobody_understands_is_an_internal_failure() {
-        let outcome = translate(Reply::json(b"[]".to_vec()));
+        let outcome = translate(&Reply::json(b"[]".to_vec()));
         assert_eq!(
             (outcome.status, text(&outcome)),
             (500, r#"{"__type":"InternalFailure"}"#)

@@ -16,6 +16,7 @@ mod cli;
 mod cli_clipboard;
 mod cli_faults;
 mod endpoint_door;
+mod endpoint_verbs;
 mod frozen;
 mod home;
 mod layers;

@@ -152,7 +152,7 @@ impl Exec {
             pair: &pair,
             keep_aws: self.keep_aws,
         };
-        changes.extend(found.changes(|name| var(name)));
+        changes.extend(found.changes(var));
 
         // The sockets are there, so the program can connect from its first moment on.
         let mut child = child::start(ctx, &self.command, &changes)?;
@@ -163,7 +163,7 @@ impl Exec {
             tokio::spawn(http::serve(front, door, None, stop.clone())),
             tokio::spawn(proxy2773::serve(
                 agent,
-                self.agent(pair, grant, &region, answer),
+                self.agent(pair, &grant, &region, answer),
                 stop,
             )),
         ];
@@ -219,11 +219,11 @@ impl Exec {
     fn agent(
         &self,
         pair: KeyPair,
-        grant: Grant,
+        grant: &Grant,
         region: &str,
         answer: Arc<dyn Answer>,
     ) -> Arc<Agent> {
-        let caller = caller(&pair, &grant, region);
+        let caller = caller(&pair, grant, region);
         let mut tokens = vec![pair.token];
         // The extension's clients send the session token they have, which is the
         // user's own then. Nobody else has it either.

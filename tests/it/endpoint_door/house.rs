@@ -114,24 +114,13 @@ impl Page {
 }
 
 /// How a house is built.
+#[derive(Default)]
 pub(super) struct Plan {
     pub(super) limits: Limits,
     pub(super) tls: Option<Tls>,
     pub(super) session: Option<&'static str>,
     pub(super) pass: bool,
     pub(super) real_clock: bool,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            tls: None,
-            session: None,
-            pass: false,
-            real_clock: false,
-        }
-    }
 }
 
 /// Both doors, open.
