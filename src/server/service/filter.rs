@@ -17,14 +17,14 @@ const MAX_VALUE: usize = 512;
 /// What AWS's model says of a value.
 const PATTERN: &str = r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$";
 /// The keys, in the order in which a refusal lists them.
-const KEYS: [(&str, Key); 7] = [
-    ("all", Key::All),
-    ("primary-region", Key::PrimaryRegion),
-    ("owning-service", Key::OwningService),
-    ("name", Key::Name),
-    ("tag-key", Key::TagKey),
-    ("description", Key::Description),
-    ("tag-value", Key::TagValue),
+const KEYS: [(&str, Attribute); 7] = [
+    ("all", Attribute::All),
+    ("primary-region", Attribute::PrimaryRegion),
+    ("owning-service", Attribute::OwningService),
+    ("name", Attribute::Name),
+    ("tag-key", Attribute::TagKey),
+    ("description", Attribute::Description),
+    ("tag-value", Attribute::TagValue),
 ];
 /// What parts the words of a name, if only one kind of them occurs in it.
 const SEPARATORS: [char; 7] = ['/', '-', '_', '+', '=', '.', '@'];
@@ -62,7 +62,7 @@ pub(super) struct Filters(Vec<Filter>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Filter {
-    key: Key,
+    key: Attribute,
     values: Vec<Pattern>,
 }
 
@@ -73,7 +73,7 @@ struct Pattern {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
+enum Attribute {
     All,
     PrimaryRegion,
     OwningService,
@@ -135,7 +135,7 @@ impl Filter {
     }
 }
 
-impl Key {
+impl Attribute {
     /// Whether the text is found in what this key stands for.
     fn finds(self, text: &str, subject: &Subject<'_>) -> bool {
         let tags = subject.tags;
@@ -207,7 +207,7 @@ fn humps(text: &str, words: &mut Vec<String>) {
     }
 }
 
-fn key(name: &str) -> Option<Key> {
+fn key(name: &str) -> Option<Attribute> {
     KEYS.iter().find(|(n, _)| *n == name).map(|(_, key)| *key)
 }
 

@@ -189,7 +189,7 @@ mod tests {
 
     const REPLICA: &str = "Operation not permitted on a replica secret. Call must be made in primary secret's region.";
 
-    fn replicate(regions: Value) -> Value {
+    fn replicate(regions: &Value) -> Value {
         json!({"SecretId": "a", "AddReplicaRegions": regions})
     }
 
@@ -197,7 +197,7 @@ mod tests {
     fn aws_4_regions_are_added_and_removed() {
         let desk = Desk::new();
         let arn = desk.create("a", "1");
-        let two = replicate(json!([
+        let two = replicate(&json!([
             {"Region": "us-east-1"}, {"Region": "eu-north-1", "KmsKeyId": "alias/k"},
         ]));
         let both = json!([
@@ -235,14 +235,14 @@ mod tests {
         for region in ["eu-west-1", "nowhere"] {
             desk.refused(
                 "ReplicateSecretToRegions",
-                replicate(json!([{"Region": region}])),
+                replicate(&json!([{"Region": region}])),
                 "InvalidParameterException",
                 "Invalid replica region.",
             );
         }
         for (operation, body) in [
-            ("ReplicateSecretToRegions", replicate(json!([]))),
-            ("ReplicateSecretToRegions", replicate(Value::Null)),
+            ("ReplicateSecretToRegions", replicate(&json!([]))),
+            ("ReplicateSecretToRegions", replicate(&Value::Null)),
             (
                 "RemoveRegionsFromReplication",
                 json!({"SecretId": "a", "RemoveReplicaRegions": []}),
@@ -259,7 +259,7 @@ mod tests {
         let arn = desk.create("a", "1");
         desk.ok(
             "ReplicateSecretToRegions",
-            replicate(json!([{"Region": "us-east-1"}])),
+            replicate(&json!([{"Region": "us-east-1"}])),
         );
         let stop = json!({"SecretId": "a"});
         let (code, _) = desk.fault("StopReplicationToReplica", stop.clone());
@@ -278,7 +278,7 @@ mod tests {
             ("TagResource", json!({"SecretId": "a", "Tags": []})),
             (
                 "ReplicateSecretToRegions",
-                replicate(json!([{"Region": "eu-west-1"}])),
+                replicate(&json!([{"Region": "eu-west-1"}])),
             ),
         ] {
             desk.refused(operation, body, "InvalidParameterException", REPLICA);
@@ -293,7 +293,7 @@ mod tests {
         let desk = Desk::new();
         desk.create("a", "1");
         desk.ok("DeleteSecret", json!({"SecretId": "a"}));
-        let body = replicate(json!([{"Region": "us-east-1"}]));
+        let body = replicate(&json!([{"Region": "us-east-1"}]));
         let code = "InvalidRequestException";
         desk.refused("ReplicateSecretToRegions", body, code, SCHEDULED);
         let body = json!({"SecretId": "a", "RemoveReplicaRegions": ["us-east-1"]});

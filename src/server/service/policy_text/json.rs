@@ -11,8 +11,8 @@ use super::PolicyError;
 /// Any JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
-    Object(Vec<(String, Json)>),
-    List(Vec<Json>),
+    Object(Vec<(String, Self)>),
+    List(Vec<Self>),
     Text(String),
     /// A number, a truth value or null.
     Other(serde_json::Value),

@@ -39,7 +39,7 @@ fn desk() -> (Desk, Noting, String) {
     (desk, noting, arn)
 }
 
-fn rotate(desk: &Desk, more: Value) -> (String, Value) {
+fn rotate(desk: &Desk, more: &Value) -> (String, Value) {
     let token = desk.token();
     let mut body = json!({
         "SecretId": "a", "ClientRequestToken": token, "RotationLambdaARN": FUNCTION,
@@ -79,7 +79,7 @@ fn aws_1_and_7_a_function_that_cannot_be_invoked_leaves_nothing_behind() {
     let desk = Desk::new();
     desk.create("a", "1");
     let before = describe(&desk);
-    let (_, body) = rotate(&desk, json!({}));
+    let (_, body) = rotate(&desk, &json!({}));
     desk.refused("RotateSecret", body, "AccessDeniedException", CANNOT);
     assert_eq!(describe(&desk), before);
 }
@@ -87,11 +87,11 @@ fn aws_1_and_7_a_function_that_cannot_be_invoked_leaves_nothing_behind() {
 #[test]
 fn aws_1_the_first_rotation_needs_a_function_and_every_one_a_token() {
     let (desk, noting, _) = desk();
-    let (_, body) = rotate(&desk, json!({"RotationLambdaARN": null}));
+    let (_, body) = rotate(&desk, &json!({"RotationLambdaARN": null}));
     desk.refused("RotateSecret", body, "InvalidRequestException", NO_FUNCTION);
-    let (_, body) = rotate(&desk, json!({"RotationLambdaARN": ""}));
+    let (_, body) = rotate(&desk, &json!({"RotationLambdaARN": ""}));
     desk.refused("RotateSecret", body, "InvalidRequestException", NO_FUNCTION);
-    let (_, body) = rotate(&desk, json!({"ClientRequestToken": null}));
+    let (_, body) = rotate(&desk, &json!({"ClientRequestToken": null}));
     desk.refused(
         "RotateSecret",
         body,
@@ -105,7 +105,7 @@ fn aws_1_the_first_rotation_needs_a_function_and_every_one_a_token() {
 fn aws_7_a_rotation_begins_with_an_empty_pending_version() {
     let (desk, noting, arn) = desk();
     let first = current(&desk);
-    let (token, body) = rotate(&desk, json!({}));
+    let (token, body) = rotate(&desk, &json!({}));
     assert_eq!(
         desk.ok("RotateSecret", body.clone()),
         json!({"ARN": arn, "Name": "a", "VersionId": token})
@@ -144,7 +144,7 @@ fn aws_7_a_rotation_begins_with_an_empty_pending_version() {
 fn aws_7_the_dates_follow_from_the_end_of_a_rotation() {
     let (desk, noting, _) = desk();
     let first = current(&desk);
-    let (token, body) = rotate(&desk, json!({}));
+    let (token, body) = rotate(&desk, &json!({}));
     desk.ok("RotateSecret", body.clone());
     finish(&desk, &token, &first);
     let rotated = desk.now();
@@ -178,12 +178,12 @@ fn aws_7_the_dates_follow_from_the_end_of_a_rotation() {
 fn aws_1_and_7_a_pending_version_elsewhere_blocks_the_next_rotation() {
     let (desk, noting, _) = desk();
     let first = current(&desk);
-    let (token, body) = rotate(&desk, json!({}));
+    let (token, body) = rotate(&desk, &json!({}));
     desk.ok("RotateSecret", body);
     noting.jobs();
     let (_, second) = rotate(
         &desk,
-        json!({"RotationRules": {"AutomaticallyAfterDays": 7}}),
+        &json!({"RotationRules": {"AutomaticallyAfterDays": 7}}),
     );
     desk.refused("RotateSecret", second, "InvalidRequestException", BLOCKED);
     let again: Vec<String> = noting
@@ -198,7 +198,7 @@ fn aws_1_and_7_a_pending_version_elsewhere_blocks_the_next_rotation() {
         "a refused call changes nothing"
     );
     finish(&desk, &token, &first);
-    let (third, body) = rotate(&desk, json!({}));
+    let (third, body) = rotate(&desk, &json!({}));
     desk.ok("RotateSecret", body);
     let stages = &describe(&desk)["VersionIdsToStages"];
     assert_eq!(stages[&token], json!(["AWSCURRENT"]));
@@ -209,14 +209,14 @@ fn aws_1_and_7_a_pending_version_elsewhere_blocks_the_next_rotation() {
 fn aws_7_rules_alone_keep_the_function_and_not_immediately_only_tests() {
     let (desk, noting, _) = desk();
     let first = current(&desk);
-    let (_, body) = rotate(&desk, json!({"RotateImmediately": false}));
+    let (_, body) = rotate(&desk, &json!({"RotateImmediately": false}));
     desk.ok("RotateSecret", body);
     assert_eq!(noting.jobs()[0].steps, RotationSteps::Test);
     let stages = &describe(&desk)["VersionIdsToStages"];
     assert_eq!(*stages, json!({&first: ["AWSCURRENT"]}));
     let (_, body) = rotate(
         &desk,
-        json!({
+        &json!({
             "RotationLambdaARN": null,
             "RotationRules": {"ScheduleExpression": "rate(10 days)", "Duration": "3h"},
         }),
@@ -260,10 +260,10 @@ fn aws_7_rules_outside_the_grammar_are_refused() {
             "ValidationException",
         ),
     ] {
-        let (_, body) = rotate(&desk, json!({"RotationRules": rules}));
+        let (_, body) = rotate(&desk, &json!({"RotationRules": rules}));
         assert_eq!(desk.fault("RotateSecret", body).0, code, "{rules}");
     }
-    let (_, body) = rotate(&desk, json!({"ExternalSecretRotationRoleArn": "arn:x"}));
+    let (_, body) = rotate(&desk, &json!({"ExternalSecretRotationRoleArn": "arn:x"}));
     assert_eq!(
         desk.fault("RotateSecret", body).0,
         "InvalidParameterException"
@@ -278,7 +278,7 @@ fn aws_4_cancelling_turns_the_schedule_off_and_leaves_the_pending_version() {
     let cancel = json!({"SecretId": "a"});
     let code = "InvalidRequestException";
     desk.refused("CancelRotateSecret", cancel.clone(), code, NO_FUNCTION);
-    let (token, body) = rotate(&desk, json!({}));
+    let (token, body) = rotate(&desk, &json!({}));
     desk.ok("RotateSecret", body);
     assert_eq!(
         desk.ok("CancelRotateSecret", cancel),
@@ -292,7 +292,7 @@ fn aws_4_cancelling_turns_the_schedule_off_and_leaves_the_pending_version() {
         described["VersionIdsToStages"][&token],
         json!(["AWSPENDING"])
     );
-    let (_, body) = rotate(&desk, json!({}));
+    let (_, body) = rotate(&desk, &json!({}));
     desk.refused("RotateSecret", body, code, BLOCKED);
 }
 
@@ -300,7 +300,7 @@ fn aws_4_cancelling_turns_the_schedule_off_and_leaves_the_pending_version() {
 fn aws_6_a_scheduled_secret_is_not_rotated() {
     let (desk, _, _) = desk();
     desk.ok("DeleteSecret", json!({"SecretId": "a"}));
-    let (_, body) = rotate(&desk, json!({}));
+    let (_, body) = rotate(&desk, &json!({}));
     let code = "InvalidRequestException";
     desk.refused("RotateSecret", body, code, SCHEDULED);
     desk.refused(
