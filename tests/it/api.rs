@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use strongroom::crypto::Identity;
 use strongroom::model::{Stamp, Timestamp};
-use strongroom::server::service::Options;
+use strongroom::server::service::{Options, RotationJob, Rotator};
 use strongroom::server::{Answer, Call, Caller, Grant, Reply, Service};
 use strongroom::vault::{InitOptions, Vault};
 use tempfile::TempDir;
@@ -42,6 +42,23 @@ struct Case {
     read_only: bool,
     #[serde(default)]
     only: Vec<String>,
+    /// The Region of the request, where it is another than that of what was given.
+    #[serde(default)]
+    region: Option<String>,
+    /// Whether there is somebody who invokes rotation functions.
+    #[serde(default)]
+    rotates: bool,
+}
+
+/// Invokes every function, which then does nothing.
+struct Idle;
+
+impl Rotator for Idle {
+    fn serves(&self, function: Option<&str>) -> bool {
+        function.is_some()
+    }
+
+    fn start(&self, _job: RotationJob) {}
 }
 
 fn ok() -> u16 {
@@ -190,6 +207,9 @@ fn compare(expected: &Value, found: &Value, at: &str) -> Result<(), String> {
 
 fn check(case: &Case) -> Result<(), String> {
     let mut desk = Desk::new();
+    if case.rotates {
+        desk.service = desk.service.with_rotator(Box::new(Idle));
+    }
     for given in &case.given {
         let reply = desk.say(given);
         if reply.status != 200 {
@@ -201,6 +221,9 @@ fn check(case: &Case) -> Result<(), String> {
         read_only: case.read_only,
         only: case.only.clone(),
     };
+    if let Some(region) = &case.region {
+        desk.caller.region.clone_from(region);
+    }
     let reply = desk.say(&case.request);
     let body = String::from_utf8_lossy(&reply.body).into_owned();
     if reply.status != case.status {
