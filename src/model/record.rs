@@ -47,6 +47,7 @@ impl Record {
         self.state.versions.is_empty()
             && self.state.lifecycle == super::Lifecycle::Tombstone
             && self.base.is_empty()
+            && self.conflicts.is_empty()
     }
 
     /// Applies a change and remembers, for every remote it is news for, where each
@@ -57,8 +58,10 @@ impl Record {
         let before = self.state.labels.clone();
         let was_gone = self.state.lifecycle == super::Lifecycle::Tombstone;
         let mut one = Snapshot::default();
-        // A blank record is a free name to the model.
-        if !self.is_blank() {
+        // A blank record is a free name to the model. Only history may be put there: what
+        // two remotes disagree on is copied before there is a secret here.
+        let history = matches!(change, Change::AddVersion { labels, .. } if labels.is_empty());
+        if history || !self.is_blank() {
             one.0.insert(self.name.clone(), self.state.clone());
         }
         one.apply(&self.name, change)?;

@@ -49,6 +49,9 @@ pub(super) fn merge_text<'a>(
         Some((was, _)) => here != was,
         None => alive && here.is_some(),
     };
+    // Decided for the vault's text, but of what another remote has nobody was asked.
+    let affirmed = |side: &TextSide<'a>| side.there != here && side.seen == Some(side.there);
+    let asked = sides.iter().any(affirmed);
     let mut text = here;
     let mut from: Option<&TextSide<'a>> = None;
     for side in sides.iter().filter(news) {
@@ -58,7 +61,7 @@ pub(super) fn merge_text<'a>(
         let passed_on = sides
             .iter()
             .any(|s| news(&s) && !edited(&s) && s.there == side.there);
-        if edited(&side) && !passed_on {
+        if asked || (edited(&side) && !passed_on) {
             let class = match side.base {
                 Some(_) => Class::Edit,
                 None => Class::CreateCreate,

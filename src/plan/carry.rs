@@ -76,10 +76,8 @@ impl<'a> Draft<'a> {
     /// so that it can be looked at and resolved offline. Nothing else moves.
     pub(super) fn gather_only(&mut self, seats: &[Seat<'a>]) {
         self.plan.actions.clear();
-        if self.local.is_some() {
-            for seat in seats.iter().filter(|s| s.may_pull) {
-                self.gather(seat);
-            }
+        for seat in seats.iter().filter(|s| s.may_pull) {
+            self.gather(seat);
         }
     }
 

@@ -74,10 +74,11 @@ pub(super) fn merge_label<'a>(
     let beats = |a: &LabelSide<'a>, b: &LabelSide<'a>| {
         a.there == b.there || (label.is_current() && replaces(state, sides, a, b))
     };
-    // What the vault is ahead of is no answer either.
+    // What the vault is ahead of is no answer either, nor what a person decided against.
+    let rejected = |s: &LabelSide<'a>| news(s) && moved(s) && s.intent == Some(s.there);
     let contends = |s: &LabelSide<'a>| {
         let behind = label.is_current() && moved(s) && may_fast_forward(state, sides, here, s);
-        news(s) && !behind
+        news(s) && !behind && !rejected(s)
     };
     let mut answer: Option<&LabelSide<'a>> = None;
     for side in sides.iter().filter(|s| contends(s)) {
@@ -95,6 +96,15 @@ pub(super) fn merge_label<'a>(
     }
 
     if let Some(theirs) = answer {
+        // Decided for the vault's holder, but of what this remote has nobody was asked.
+        let affirmed = |s: &LabelSide<'a>| rejected(s) && s.there != theirs.there;
+        if sides.iter().any(affirmed) {
+            let class = match theirs.base {
+                Some(_) => Class::Edit,
+                None => Class::CreateCreate,
+            };
+            return conflict(theirs, class);
+        }
         // A move made here that only another remote has not seen yet is no rival of
         // this one's; nor is it once that other remote has the answer too, as after a
         // run that was cut off.

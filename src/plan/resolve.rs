@@ -86,20 +86,22 @@ fn resolve_label(
         Choice::To(id) => (Some(id.clone()), Author::Here),
     };
     let mut next = record.clone();
+    bring_back(&mut next, conflict)?;
     if to != ours {
-        bring_back(&mut next, conflict)?;
         let change = Change::MoveLabel {
             label: label.clone(),
-            from: next.state.labels.get(label).cloned(),
+            from: ours.clone(),
             to: to.clone(),
         };
         next.apply(&change, author)?;
     }
     let base = next.base.entry(conflict.remote.clone()).or_default();
-    if to == theirs {
+    if to == theirs && base.pair.is_some() {
         base.intents.remove(label);
     } else {
-        // The person has seen what is there: the push starts from that.
+        // The person has seen what is there: a push starts from that, even one of what
+        // another remote has, chosen later. (Where there is a pair such a choice puts it
+        // on record by itself.)
         base.intents.insert(label.clone(), theirs.clone());
     }
     let mut done = Resolution::default();
@@ -125,17 +127,12 @@ fn resolve_text(
     if ours != conflict.ours.as_ref() {
         return Err(ResolveError::Stale);
     }
+    let mut next = record.clone();
+    bring_back(&mut next, conflict)?;
     match choice {
         Choice::To(_) => return Err(ResolveError::NoLabel(conflict.field.clone())),
-        Choice::Ours => {
-            let base = record.base.entry(conflict.remote.clone()).or_default();
-            base.seen
-                .insert(conflict.field.clone(), conflict.theirs.clone());
-        }
+        Choice::Ours => {}
         Choice::Theirs => {
-            let mut next = record.clone();
-            bring_back(&mut next, conflict)?;
-            let from = next.state.attributes.clone();
             let mut to = from.clone();
             match (&conflict.field, &conflict.theirs) {
                 (Field::Tag(key), Some(text)) => {
@@ -150,22 +147,30 @@ fn resolve_text(
                 &Change::SetAttributes { from, to },
                 Author::From(&conflict.remote),
             )?;
-            *record = next;
         }
     }
+    // Seen either way: should another remote's text be chosen over this one later, it
+    // may go there.
+    let base = next.base.entry(conflict.remote.clone()).or_default();
+    base.seen
+        .insert(conflict.field.clone(), conflict.theirs.clone());
+    *record = next;
     Ok(Resolution::default())
 }
 
 /// A conflict about a field of a secret that is deleted or scheduled here is about one
 /// that lives over there and is to live here again: only then can it be changed.
 fn bring_back(record: &mut Record, conflict: &Conflict) -> Result<(), Invalid> {
-    let change = match record.state.lifecycle {
-        Lifecycle::Live => return Ok(()),
-        Lifecycle::Scheduled { .. } => Change::Restore,
-        Lifecycle::Tombstone => Change::Create {
+    if record.state.lifecycle.is_live() {
+        return Ok(());
+    }
+    let change = if record.is_blank() {
+        Change::Create {
             attributes: Attributes::default(),
             version: None,
-        },
+        }
+    } else {
+        Change::Restore
     };
     record.apply(&change, Author::From(&conflict.remote))
 }
@@ -199,6 +204,21 @@ fn resolve_lifecycle(
                     next.apply(&Change::Delete { date: None }, Author::From(remote))?;
                 }
                 _ => next.apply(&Change::Tombstone, Author::From(remote))?,
+            }
+            if conflict.class == Class::RemoteRemote {
+                // The person has seen that it lives elsewhere, with news, and decided
+                // against it: the deletion goes on to there.
+                let others = next.base.iter_mut().filter(|(other, _)| *other != remote);
+                for (_, base) in others {
+                    if base
+                        .pair
+                        .as_ref()
+                        .is_some_and(|p| p.remote.lifecycle.is_live())
+                    {
+                        let live = Lifecycle::Live.as_str().to_owned();
+                        base.seen.insert(Field::Lifecycle, Some(live));
+                    }
+                }
             }
         }
     }

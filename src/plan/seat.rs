@@ -67,6 +67,7 @@ impl<'a> Seat<'a> {
         let verdict = match verdict {
             Verdict::Conflict(class) if decided => ours(class, local.map(|s| s.lifecycle)),
             Verdict::Tombstone if decided => Verdict::PushCreate,
+            Verdict::Revive if decided => Verdict::DeleteRemote(None),
             Verdict::MarkScheduled(_) if decided => Verdict::RestoreRemote,
             verdict => verdict,
         };

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::{
-    Content, Digest, Face, Kind, Lifecycle, Origin, Pair, RemoteFacts, RemoteSecret, SecretState,
-    Sight, StagingLabel, Timestamp, VersionId, VersionMeta,
+    Author, Content, Digest, Face, Kind, Lifecycle, Origin, Pair, RemoteFacts, RemoteSecret,
+    SecretState, Sight, StagingLabel, Timestamp, VersionId, VersionMeta,
 };
 
 pub(super) fn id(n: usize) -> VersionId {
@@ -935,6 +935,15 @@ fn several_remotes() {
         "v: schedule deletion for D; =",
     );
     check(
+        "new on two, and not the same",
+        "-",
+        &[
+            There("none", "", "", "CUR=1"),
+            There("none", "", "", "CUR=2"),
+        ],
+        "v: copy version 1; v: copy version 2; CONFLICT b label AWSCURRENT remote/remote",
+    );
+    check(
         "new on one, created on the other",
         "-",
         &[There("none", "", "", "CUR=1"), There("none", "", "", "-")],
@@ -1107,13 +1116,13 @@ fn every_resolution_leads_out() {
         (
             "sched CUR=2 PREV=1 v3",
             There("sched CUR=1", "sched CUR=1", "CUR<1", "CUR=3 PREV=1"),
-            "v: restore; a: add version 2; a: move CUR from 3 to 2; =",
+            "a: add version 2; a: move CUR from 3 to 2; =",
             "v: move PREV from 2 to 1; =",
         ),
         (
             "sched desc=x",
             There("sched", "sched", "", "desc=y"),
-            "v: restore; a: set the description; =",
+            "a: set the description; =",
             "=",
         ),
         (
@@ -1145,6 +1154,119 @@ fn every_resolution_leads_out() {
             }
         }
     }
+}
+
+/// Remotes against each other, each way out.
+#[test]
+fn what_two_remotes_disagree_on_leads_out() {
+    let v1 = "CUR=1";
+    let moved = |to: &'static str| There("CUR=1", "CUR=1", "", to);
+    let cases: &[(&str, &str, [There<'_>; 2], &str, &str)] = &[
+        (
+            "gone on one, edited on the other",
+            v1,
+            [moved("-"), moved("CUR=2 PREV=1")],
+            "v: move CUR from 1 to 2; a: create with version 1; a: add version 2; a: move CUR from 1 to 2; =",
+            "b: schedule deletion; =",
+        ),
+        (
+            "the same, the other way round",
+            v1,
+            [moved("CUR=1 desc=x"), moved("-")],
+            "v: set the description; b: create with version 1; =",
+            "a: schedule deletion; =",
+        ),
+        (
+            "scheduled on one, edited on the other",
+            v1,
+            [moved("sched CUR=1"), moved("CUR=2 PREV=1")],
+            "a: restore; v: move CUR from 1 to 2; a: add version 2; a: move CUR from 1 to 2; =",
+            "v: take over the deletion date D; b: schedule deletion; =",
+        ),
+        (
+            "made anew on one, gone on the other: what was never met is not deleted",
+            v1,
+            [There("tomb", "tomb", "", "arn2 CUR=1 desc=x"), moved("-")],
+            "v: set the description; b: create with version 1; =",
+            "v: create; v: put CUR on 1; =",
+        ),
+        (
+            "a label, moved on both",
+            v1,
+            [moved("CUR=2 PREV=1"), moved("CUR=3 PREV=1")],
+            "a: move CUR from 2 to 1; b: move CUR from 3 to 1; =",
+            "v: move PREV from 3 to 1; b: add version 2; b: move CUR from 3 to 2; =",
+        ),
+        (
+            "a text, changed on both",
+            "desc=x",
+            [
+                There("desc=x", "desc=x", "", "desc=y"),
+                There("desc=x", "desc=x", "", "desc=z"),
+            ],
+            "a: set the description; b: set the description; =",
+            "b: set the description; =",
+        ),
+        (
+            "a label, new on both",
+            "tomb CUR=3",
+            [There("none", "", "", v1), There("none", "", "", "CUR=2")],
+            "a: add version 3; a: move CUR from 1 to 3; b: add version 3; b: move CUR from 2 to 3; =",
+            "b: add version 1; b: move CUR from 2 to 1; =",
+        ),
+        (
+            "deleted here, moved on both",
+            "tomb CUR=1",
+            [moved("CUR=2 PREV=1"), moved("CUR=3 PREV=1")],
+            "a: move CUR from 2 to 1; b: move CUR from 3 to 1; =",
+            "v: move PREV from 3 to 1; b: add version 2; b: move CUR from 3 to 2; =",
+        ),
+        (
+            "texts and a label, new on both and here",
+            "CUR=3 X=3 desc=x",
+            [
+                There("none", "", "", "CUR=3 X=1 desc=y"),
+                There("none", "", "", "CUR=3 X=2 desc=z"),
+            ],
+            "a: move X from 1 to 3; a: set the description; b: move X from 2 to 3; b: set the description; =",
+            "a: set the description; b: add version 1; b: move X from 2 to 1; =",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (row, here, theres, after_ours, after_theirs) in cases {
+        for (choice, expected) in [(Choice::Ours, after_ours), (Choice::Theirs, after_theirs)] {
+            let mut c = case(here, theres);
+            let mut at = String::new();
+            // A label that two remotes moved may be asked about once for each.
+            for _ in 0..3 {
+                let found = plan(&c.base, &c.local, &c.remotes, &c.policy);
+                at = render(&found);
+                let conflicts: Vec<_> = found.conflicts().map(|(_, x)| x.clone()).collect();
+                if conflicts.is_empty() {
+                    break;
+                }
+                let mut record = crate::model::Record {
+                    name: name(),
+                    state: c.local.secrets.0[&name()].clone(),
+                    base: c.base[&name()].clone(),
+                    conflicts: Vec::new(),
+                };
+                // What the plan copies is here by then.
+                for (_, action) in found.actions() {
+                    record.apply(&action.change, Author::Here).unwrap();
+                }
+                for conflict in &conflicts {
+                    resolve(&mut record, conflict, &choice).unwrap();
+                }
+                c.local.secrets.0.insert(name(), record.state);
+                c.base.insert(name(), record.base);
+            }
+            if at != *expected {
+                wrong.push(format!("{row} {choice:?}: {at}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

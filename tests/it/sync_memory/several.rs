@@ -325,3 +325,63 @@ fn one_account_at_a_time_forgets_nothing_of_the_other() {
     assert_eq!(serves(cloud.account("prod"), "a"), "three");
     site.assert_quiet(&cloud);
 }
+
+#[test]
+fn a_deletion_in_one_account_and_news_in_the_other_are_decided_either_way() {
+    for choice in [Choice::Ours, Choice::Theirs] {
+        let (cloud, site) = two_accounts();
+        site.put("a", 1, "one");
+        site.put("b", 9, "anchor");
+        site.sync(&cloud);
+        let date = Some(cloud.clock.now().plus_days(30));
+        let delete = strongroom::model::Change::Delete { date };
+        let prod = cloud.account("prod");
+        prod.as_console(&name("a"), &delete).unwrap();
+        put_in(&cloud, "backup", "a", 2, "two");
+        let report = site.sync(&cloud);
+        assert_eq!(report.conflicts[0].1.class, Class::RemoteRemote);
+        assert_eq!(site.bytes("a", &id(2)), b"two");
+
+        site.resolve("a", &choice);
+        let report = site.sync(&cloud);
+        assert_eq!(report.conflicts, [], "{choice:?}");
+        site.sync(&cloud);
+        site.assert_quiet(&cloud);
+        let lives = choice == Choice::Ours;
+        assert_eq!(site.state("a").lifecycle.is_live(), lives);
+        for account in ["prod", "backup"] {
+            let store = cloud.account(account);
+            let state = store.state().get(&name("a")).unwrap().clone();
+            assert_eq!(state.lifecycle.is_live(), lives, "{account}");
+            if lives {
+                assert_eq!(serves(store, "a"), "two");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_that_two_accounts_have_and_the_vault_has_not_is_copied_and_decided() {
+    let (cloud, site) = two_accounts();
+    put_in(&cloud, "prod", "a", 1, "prod says");
+    put_in(&cloud, "backup", "a", 2, "backup says");
+    let before = cloud.dump();
+    let report = site.sync(&cloud);
+    assert_eq!(report.conflicts[0].1.class, Class::RemoteRemote);
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(cloud.dump(), before);
+    assert_eq!(site.bytes("a", &id(1)), b"prod says");
+    assert_eq!(site.bytes("a", &id(2)), b"backup says");
+    let mut asked = 0;
+    while !site.record("a").conflicts.is_empty() {
+        site.resolve("a", &Choice::Theirs);
+        site.sync(&cloud);
+        asked += 1;
+        assert!(asked < 4);
+    }
+    site.assert_quiet(&cloud);
+    let says = site.serves("a");
+    for account in ["prod", "backup"] {
+        assert_eq!(serves(cloud.account(account), "a"), says);
+    }
+}
