@@ -97,6 +97,9 @@ impl fmt::Display for Note {
                     "deleted and created anew there; the old one is kept as {to}"
                 )
             }
+            NoteKind::MayBeSame => {
+                f.write_str("create/create, may be the same value; a sync compares them")
+            }
             NoteKind::ScheduledThere => {
                 f.write_str("scheduled for deletion there; its values cannot be read")
             }

@@ -15,6 +15,8 @@ pub(super) struct LabelSide<'a> {
     pub(super) there: Option<&'a VersionId>,
     /// The remote's AWSPREVIOUS: one free step of its ancestry.
     pub(super) previous: Option<&'a VersionId>,
+    /// At a first meeting: another version than here, but known to have the same value.
+    pub(super) same_value: bool,
     pub(super) may_push: bool,
     pub(super) may_pull: bool,
 }
@@ -65,7 +67,9 @@ pub(super) fn merge_label<'a>(
     // whatever the base says (sync.md section 1.2).
     let moved = |side: &LabelSide<'a>| match side.base {
         Some(_) => side.intent.is_some() && !(label.is_current() && here.is_none()),
-        None => alive && here.is_some(),
+        // The same value under two ids is nobody's edit: the remote's id is adopted
+        // (sync.md section 1.11).
+        None => alive && here.is_some() && !side.same_value,
     };
 
     // What the remotes say, AWSCURRENT's ancestors dropped, but none that a remote went

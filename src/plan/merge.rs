@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::NoteKind;
 use super::attributes::{Place, TextMerge, TextSide, merge_text};
 use super::draft::Draft;
 use super::labels::{LabelMerge, LabelSide, merge_label};
 use super::seat::Seat;
 use super::verdict::Verdict;
 use crate::model::{
-    Attributes, Change, Field, Lifecycle, RemoteName, SecretState, StagingLabel, travels,
+    Attributes, Change, Class, Content, Field, Lifecycle, RemoteName, SecretState, StagingLabel,
+    VersionId, travels,
 };
 
 /// A text's outcome, owned.
@@ -156,6 +158,11 @@ impl<'a> Draft<'a> {
                         .map(Option::as_ref),
                     there: seat.label(label),
                     previous: seat.label(&StagingLabel::previous()),
+                    same_value: label.is_current()
+                        && matches!(
+                            contents(ours, labels.get(label), seat),
+                            (Some(a @ Content::Value { .. }), Some(b)) if a == b
+                        ),
                     may_push: seat.held.is_none() && !revives(seat),
                     may_pull: seat.may_pull,
                 })
@@ -163,6 +170,13 @@ impl<'a> Draft<'a> {
             match merge_label(label, ours, labels.get(label), alive, &sides) {
                 LabelMerge::Conflict { with, class } => {
                     if let Some(seat) = merging.iter().find(|s| s.remote == with) {
+                        if class == Class::CreateCreate
+                            && label.is_current()
+                            && let (Some(Content::Value { .. }), Some(Content::Unread)) =
+                                contents(ours, labels.get(label), seat)
+                        {
+                            self.note(seat.remote, NoteKind::MayBeSame);
+                        }
                         self.conflict(seat, Field::Label(label.clone()), class);
                     }
                 }
@@ -171,6 +185,19 @@ impl<'a> Draft<'a> {
         }
         merged
     }
+}
+
+/// What is known of the contents of AWSCURRENT here and on a remote.
+fn contents(
+    ours: &SecretState,
+    here: Option<&VersionId>,
+    seat: &Seat<'_>,
+) -> (Option<Content>, Option<Content>) {
+    let here = here.and_then(|id| ours.versions.get(id));
+    let there = seat
+        .seen
+        .and_then(|s| s.state.versions.get(s.state.current()?));
+    (here.map(|v| v.content), there.map(|v| v.content))
 }
 
 /// What a remote shows that brings a deleted secret back to life is taken as it is;

@@ -82,6 +82,9 @@ pub enum NoteKind {
     Recreated(SecretName),
     /// On the remote, scheduled for deletion, never synced: its values cannot be read.
     ScheduledThere,
+    /// Met for the first time with two current versions, and the remote's was not read:
+    /// if the two values turn out to be the same, there is nothing to decide.
+    MayBeSame,
 }
 
 /// What a plan has for one secret.

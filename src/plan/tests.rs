@@ -3,7 +3,8 @@
 //! A state is a line of words: `-` absent, `sched` / `tomb` lifecycle, `CUR=2` a
 //! label on version 2, `v3` a version without labels, `3<2` version 3 with parent 2,
 //! `desc=x`, `tag.k=x`. An intent is `CUR<1`: moved here, when it was on version 1.
-//! Version 9 is a placeholder.
+//! `2~1` says that version 2 was read and has version 1's value, `2~1b` that it has the
+//! same bytes as binary. Version 9 is a placeholder.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +58,18 @@ pub(super) fn state(text: &str, local: bool) -> Option<SecretState> {
             };
         } else if word == "tomb" {
             s.lifecycle = Lifecycle::Tombstone;
+        } else if let Some((copy, of)) = word.split_once('~') {
+            let kind = match of.strip_suffix('b') {
+                Some(_) => Kind::Binary,
+                None => Kind::String,
+            };
+            let of: u8 = of.trim_end_matches('b').parse().unwrap();
+            let n = copy.parse().unwrap();
+            add(&mut s, n);
+            s.versions.get_mut(&id(n)).unwrap().content = Content::Value {
+                kind,
+                digest: Digest([of; 32]),
+            };
         } else if let Some((key, value)) = word.split_once('=') {
             if key == "desc" {
                 s.attributes.description = Some(value.into());
@@ -321,7 +334,37 @@ fn existence_table() {
             "NxN different ids",
             v1,
             There("none", "", "", "CUR=2"),
+            "v: copy version 2; CONFLICT a label AWSCURRENT create/create; (a: create/create, may be the same value; a sync compares them)",
+        ),
+        (
+            "NxN different ids, the same value: the remote's id is adopted",
+            v1,
+            There("none", "", "", "CUR=2 2~1"),
+            "v: copy version 2; v: move CUR from 1 to 2; =",
+        ),
+        (
+            "NxN different ids, the same value, with what was before it there",
+            "CUR=1 desc=x blue=1",
+            There("none", "", "", "CUR=2 PREV=3 2~1"),
+            "v: copy version 2; v: copy version 3; v: move CUR from 1 to 2; v: move PREV from 1 to 3; a: add version 1; a: put blue on 1; a: set the description; =",
+        ),
+        (
+            "NxN different ids, another value",
+            v1,
+            There("none", "", "", "CUR=2 2~3"),
             "v: copy version 2; CONFLICT a label AWSCURRENT create/create",
+        ),
+        (
+            "NxN different ids, the same bytes as binary",
+            v1,
+            There("none", "", "", "CUR=2 2~1b"),
+            "v: copy version 2; CONFLICT a label AWSCURRENT create/create",
+        ),
+        (
+            "CxC to the same value under two ids: both were edited",
+            "CUR=3 PREV=1",
+            There(v1, v1, "CUR<1", "CUR=2 PREV=1 2~3"),
+            "v: copy version 2; CONFLICT a label AWSCURRENT edit/edit",
         ),
         (
             "NxN different description",
@@ -919,7 +962,9 @@ fn several_remotes() {
             &format!("a decision about what two remotes have, the one without it {row}"),
             "CUR=4",
             &[a, b],
-            &format!("v: copy version 1; CONFLICT {with} label AWSCURRENT create/create"),
+            &format!(
+                "v: copy version 1; CONFLICT {with} label AWSCURRENT create/create; ({with}: create/create, may be the same value; a sync compares them)"
+            ),
         );
     }
     check(
@@ -1104,7 +1149,7 @@ fn every_resolution_leads_out() {
         (
             "CUR=2 PREV=1 v3",
             There(v1, v1, "CUR<1", "arn2 CUR=3"),
-            "CONFLICT a label AWSCURRENT create/create",
+            "CONFLICT a label AWSCURRENT create/create; (a: create/create, may be the same value; a sync compares them)",
             "v: put the old one aside as s@AAAAAA; v: create; v: copy version 3; v: put CUR on 3; (a: deleted and created anew there; the old one is kept as s@AAAAAA); =",
         ),
         (

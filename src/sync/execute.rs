@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 
+use super::compare::compare;
 use super::gather::{Gathered, gather};
 use super::push::{Pushed, push};
 use super::report::{Outcome, Report, SyncError};
@@ -34,6 +35,7 @@ pub async fn sync<S: SecretStore>(
 ) -> Result<Report, SyncError> {
     let (loaded, views) = fetch_all(vault, stores, options.now, progress).await?;
     let prepared = prepare_from(loaded, views, &options.policy);
+    let prepared = compare(vault, stores, prepared, &options.policy, progress).await;
     apply_plan(vault, stores, prepared, options, progress).await
 }
 
@@ -86,7 +88,8 @@ pub async fn apply_plan<S: SecretStore>(
         }
         let mut views = prepared.views;
         refresh(stores, &mut views, &again, &options.policy).await?;
-        prepared = prepare_from(vault.load()?, views, &options.policy);
+        let next = prepare_from(vault.load()?, views, &options.policy);
+        prepared = compare(vault, stores, next, &options.policy, progress).await;
         prepared.narrow(|name| again.contains(name));
         for name in &again {
             // Nothing left to do for it is as good as done.

@@ -8,6 +8,7 @@
 //!
 //! No lock of the vault is held while a remote is waited for.
 
+mod compare;
 mod execute;
 mod gather;
 mod push;
@@ -16,6 +17,7 @@ mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use compare::compare;
 pub use execute::{apply_plan, sync};
 pub use report::{Outcome, Report, SyncError};
 

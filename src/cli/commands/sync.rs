@@ -8,7 +8,9 @@ use crate::cli::exit::Exit;
 use crate::cli::show::count;
 use crate::model::{Direction, Escaped, RemoteName, RemoteView, SecretName};
 use crate::plan::{Limits, Note, NoteKind};
-use crate::sync::{Options, Outcome, Prepared, Report, apply_plan, fetch, policy_of, prepare};
+use crate::sync::{
+    Options, Outcome, Prepared, Report, apply_plan, compare, fetch, policy_of, prepare,
+};
 use crate::vault::Vault;
 
 /// What `sync`, `pull`, `push` and `plan` have in common.
@@ -207,6 +209,8 @@ pub(super) async fn look(
         views.insert(name.clone(), view);
     }
     let prepared = prepare(vault, views, &options.policy)?;
+    let progress = ctx.ui.progress();
+    let prepared = compare(vault, stores, prepared, &options.policy, progress.as_ref()).await;
     super::ls::report_blocked(ctx, &prepared.loaded);
     Ok(prepared)
 }

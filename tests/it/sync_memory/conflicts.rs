@@ -1,6 +1,6 @@
 //! What both sides changed: found, kept on both sides, and decided by a person.
 
-use strongroom::model::{Class, Field};
+use strongroom::model::{Class, Field, SecretValue};
 use strongroom::plan::Choice;
 
 use super::world::{Cloud, Site, id, label, name, text};
@@ -289,5 +289,39 @@ fn an_older_state_of_the_vault_is_never_pushed() {
     assert_eq!(cloud.prod().current_moves().len(), moves, "{report:?}");
     assert_eq!(cloud.serves("db"), "two");
     assert_eq!(site.serves("db"), "two", "{report:?}");
+    site.assert_quiet(&cloud);
+}
+
+#[test]
+fn the_same_value_under_two_ids_is_adopted_at_a_first_meeting() {
+    let cloud = Cloud::new();
+    let site = Site::new(&cloud);
+    let secrets: Vec<String> = (0..25).map(|n| format!("s{n}")).collect();
+    for (n, secret) in (1..).zip(&secrets) {
+        cloud.put(secret, n, "equal");
+        site.put(secret, n + 100, "equal");
+    }
+    cloud.put("other", 50, "theirs");
+    site.put("other", 150, "ours");
+    // The same bytes, but an application that asks for a string gets none.
+    let bytes = SecretValue::binary(b"equal".to_vec()).unwrap();
+    cloud.put_labelled("binary", 51, &bytes, &[]);
+    site.put("binary", 151, "equal");
+    let before = cloud.dump();
+    let report = site.sync(&cloud);
+    assert_eq!(cloud.dump(), before);
+    let open: Vec<&str> = report.conflicts.iter().map(|(n, _)| n.as_str()).collect();
+    assert_eq!(open, ["binary", "other"]);
+    assert!(report.notes.is_empty(), "{:?}", report.notes);
+    for (n, secret) in (1..).zip(&secrets) {
+        assert_eq!(site.current(secret), Some(id(n)));
+        assert_eq!(site.serves(secret), "equal");
+        assert_eq!(site.bytes(secret, &id(n + 100)), b"equal");
+        assert_eq!(site.record(secret).conflicts, []);
+    }
+    for secret in ["other", "binary"] {
+        site.resolve(secret, &Choice::Theirs);
+    }
+    site.sync(&cloud);
     site.assert_quiet(&cloud);
 }
