@@ -84,6 +84,21 @@ impl Listener {
     }
 }
 
+#[cfg(test)]
+impl Listener {
+    /// One without a lock. The mask of the whole process stays as it is.
+    pub(super) fn plain(path: &Path) -> Self {
+        Self {
+            socket: UnixListener::bind(path).unwrap(),
+            spot: Spot {
+                path: path.to_owned(),
+                is_gone: AtomicBool::new(false),
+                lock: Mutex::new(None),
+            },
+        }
+    }
+}
+
 impl Spot {
     /// Removes the socket at the first call, and says whether this was it: later
     /// another agent's may be there.

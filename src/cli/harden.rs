@@ -25,3 +25,9 @@ pub(super) fn process() -> u32 {
 pub(super) fn privileges() {
     let _privileges = rustix::thread::set_no_new_privs(true);
 }
+
+/// Keeps what this process was given beyond its standard streams from the programs it
+/// starts: a descriptor with a passphrase behind it, the end of somebody's pipe.
+pub(super) fn keep_descriptors() {
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
+}

@@ -7,6 +7,7 @@
     reason = "the helpers of tests are tests; clippy knows only the functions marked as such"
 )]
 
+mod agent;
 mod api;
 mod aws_changes;
 mod aws_faults;

@@ -13,6 +13,7 @@ use crate::agent::{BindError, Client, Lifetime, Listener, Server};
 use crate::cli::context::{Context, clock};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
+use crate::cli::harden;
 use crate::crypto::Identity;
 use crate::vault::VaultError;
 
@@ -110,10 +111,6 @@ impl Unlock {
     }
 
     /// Is the agent itself.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the identity goes before the serving begins"
-    )]
     fn stay(
         &self,
         ctx: &Context,
@@ -146,6 +143,7 @@ fn start(ctx: &Context, socket: &Path) -> Result<Client, CommandError> {
     if let Some(dir) = ctx.agent_state() {
         command.arg("--log").arg(dir);
     }
+    harden::keep_descriptors();
     // It needs nothing of the environment, where keys may be; and it keeps no
     // directory and no terminal busy.
     command
