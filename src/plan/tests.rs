@@ -1291,10 +1291,9 @@ fn what_two_remotes_disagree_on_leads_out() {
                     break;
                 }
                 let mut record = crate::model::Record {
-                    name: name(),
                     state: c.local.secrets.0[&name()].clone(),
                     base: c.base[&name()].clone(),
-                    conflicts: Vec::new(),
+                    ..crate::model::Record::new(name())
                 };
                 // What the plan copies is here by then.
                 for (_, action) in found.actions() {

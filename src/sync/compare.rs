@@ -47,10 +47,11 @@ pub async fn compare<S: SecretStore>(
                 };
                 if let (Some(seen), Ok(got)) = (seen, value)
                     && got.id == *id
+                    && let Ok(digest) = keys.digest(&got.value)
                 {
                     seen.content = Content::Value {
                         kind: got.value.kind(),
-                        digest: keys.digest(&got.value),
+                        digest,
                     };
                 }
             }
