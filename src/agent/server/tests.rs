@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -27,7 +28,11 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let private = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let clocks = Arc::new((AtomicU64::new(1_000_000), AtomicU64::new(0)));
         let (stop, stopped) = UnixStream::pair().unwrap();
         let read = Arc::clone(&clocks);
