@@ -1,5 +1,10 @@
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use calls::Call;
+use calls::Calls;
 
 use super::{BATCH, Progress, Retrieved, SecretStore, StoreError};
 use crate::model::{
@@ -7,43 +12,6 @@ use crate::model::{
     SecretName, SecretState, SecretValue, Sight, Snapshot, StagingLabel, Timestamp, VersionId,
     VersionMeta,
 };
-
-/// The API operations the store counts, one for one with AWS's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Call {
-    /// ListSecrets, one for each page of 100.
-    List,
-    /// DescribeSecret.
-    Describe,
-    /// GetSecretValue.
-    Get,
-    /// BatchGetSecretValue.
-    BatchGet,
-    /// CreateSecret.
-    Create,
-    /// PutSecretValue.
-    Put,
-    /// UpdateSecretVersionStage.
-    Stage,
-    /// UpdateSecret.
-    Update,
-    /// TagResource or UntagResource.
-    Tag,
-    /// DeleteSecret.
-    Delete,
-    /// RestoreSecret.
-    Restore,
-}
-
-impl Call {
-    /// Whether the operation changes anything.
-    pub fn is_write(self) -> bool {
-        !matches!(
-            self,
-            Self::List | Self::Describe | Self::Get | Self::BatchGet
-        )
-    }
-}
 
 /// A Secrets Manager in memory, as strict as AWS where this engine is concerned:
 /// label moves are compare-and-swap, tokens are idempotent, unlabelled versions
@@ -64,17 +32,8 @@ struct Inner {
     facts: BTreeMap<SecretName, RemoteFacts>,
     values: BTreeMap<(String, VersionId), SecretValue>,
     denied: BTreeSet<SecretName>,
-    calls: BTreeMap<Call, usize>,
-    total: usize,
-    fault: Option<Fault>,
+    calls: Calls,
     history: Vec<LabelMove>,
-}
-
-/// A planned failure of the nth call from now.
-struct Fault {
-    at: usize,
-    after_effect: bool,
-    error: StoreError,
 }
 
 /// One move of AWSCURRENT, as the store saw it happen.
@@ -99,9 +58,7 @@ impl MemoryStore {
                 facts: BTreeMap::new(),
                 values: BTreeMap::new(),
                 denied: BTreeSet::new(),
-                calls: BTreeMap::new(),
-                total: 0,
-                fault: None,
+                calls: Calls::default(),
                 history: Vec::new(),
             }),
         }
@@ -119,31 +76,23 @@ impl MemoryStore {
 
     /// How often each operation was called by the engine.
     pub fn calls(&self) -> BTreeMap<Call, usize> {
-        self.lock().calls.clone()
+        self.lock().calls.counts().clone()
     }
 
     /// Forgets the counts.
     pub fn reset_calls(&self) {
-        let mut inner = self.lock();
-        inner.calls.clear();
-        inner.total = 0;
+        self.lock().calls.reset();
     }
 
     /// All calls together since the last reset.
     pub fn total_calls(&self) -> usize {
-        self.lock().total
+        self.lock().calls.total()
     }
 
     /// Lets the call number `at` from now (the next is 0) fail with `error`; with
     /// `after_effect` the change happens and only the answer is lost.
     pub fn fail_at(&self, at: usize, after_effect: bool, error: StoreError) {
-        let mut inner = self.lock();
-        let at = inner.total + at;
-        inner.fault = Some(Fault {
-            at,
-            after_effect,
-            error,
-        });
+        self.lock().calls.fail_at(at, after_effect, error);
     }
 
     /// Takes the permission to read a secret's values away, or gives it back.
@@ -242,18 +191,7 @@ impl MemoryStore {
 
     fn enter(&self, call: Call) -> Result<Entered<'_>, StoreError> {
         let mut inner = self.lock();
-        *inner.calls.entry(call).or_default() += 1;
-        let number = inner.total;
-        inner.total += 1;
-        let mut lost = None;
-        if inner.fault.as_ref().is_some_and(|f| f.at == number)
-            && let Some(fault) = inner.fault.take()
-        {
-            if !fault.after_effect {
-                return Err(fault.error);
-            }
-            lost = Some(fault.error);
-        }
+        let lost = inner.calls.count(call)?;
         Ok(Entered { inner, lost })
     }
 }

@@ -3,7 +3,7 @@
 use strongroom::model::{Class, Field, SecretValue};
 use strongroom::plan::Choice;
 
-use super::world::{Cloud, Site, id, label, name, text};
+use super::world::{Cloud, Edits, Site, id, label, name, text};
 
 /// One secret, version 1 on both sides; then 2 here and 3 there.
 fn both_edited() -> (Cloud, Site) {

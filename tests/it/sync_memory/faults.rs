@@ -9,7 +9,7 @@ use strongroom::model::{
 };
 use strongroom::store::{MemoryStore, Progress, Retrieved, SecretStore, StoreError};
 
-use super::world::{Cloud, Site, id, label, name, remote, text};
+use super::world::{Cloud, Edits, Site, id, label, name, remote, text};
 
 /// A store that lets somebody act right before the nth call, and counts.
 pub(super) struct Watched<'a> {

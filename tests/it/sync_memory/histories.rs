@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use strongroom::model::{Change, Field, Lifecycle, SecretName, StagingLabel, VersionId};
+use strongroom::model::{
+    Change, Field, Lifecycle, SecretName, SecretState, StagingLabel, VersionId,
+};
 use strongroom::plan::{Choice, Limits};
 
 use super::faults::assert_everything_is_here;
-use super::world::{Cloud, Site, id, name, text};
+use super::world::{Cloud, Edits, Site, id, name, text};
 
 const SECRETS: [&str; 3] = ["a", "dir/b", "c"];
 
@@ -172,31 +174,13 @@ impl History {
                 };
                 self.move_here(SECRETS[secret], current, Some(to));
             }
-            Step::Unlabel(s) => {
-                if live(s) && state(s).is_some_and(|s| s.labels.contains_key(&blue())) {
-                    self.move_here(SECRETS[s], false, None);
-                }
-            }
-            Step::Tag(s, value) => {
-                if live(s) {
-                    let value = (value > 0).then(|| value.to_string());
-                    self.site.tag(SECRETS[s], "k", value.as_deref());
-                }
-            }
-            Step::Delete(s) => {
-                if live(s) {
-                    self.site.delete(SECRETS[s]);
-                }
-            }
             Step::Forget(s) => {
                 if state(s).is_some_and(|s| s.lifecycle != Lifecycle::Tombstone) {
                     self.site.change(SECRETS[s], &Change::Tombstone);
                 }
             }
-            Step::Restore(s) => {
-                if state(s).is_some() && !live(s) {
-                    self.site.restore(SECRETS[s]);
-                }
+            Step::Unlabel(s) | Step::Tag(s, _) | Step::Delete(s) | Step::Restore(s) => {
+                alike(&self.site, s, state(s), step);
             }
             Step::Sync => self.sync(),
             Step::Resolve(s, pick) => self.resolve(SECRETS[s], pick),
@@ -262,26 +246,8 @@ impl History {
                         .change(SECRETS[secret], &Change::MoveLabel { label, from, to });
                 }
             }
-            Step::Unlabel(s) => {
-                if live(s) && state(s).is_some_and(|s| s.labels.contains_key(&blue())) {
-                    self.cloud.move_label(SECRETS[s], "blue", None);
-                }
-            }
-            Step::Tag(s, value) => {
-                if live(s) {
-                    let value = (value > 0).then(|| value.to_string());
-                    self.cloud.tag(SECRETS[s], "k", value.as_deref());
-                }
-            }
-            Step::Delete(s) => {
-                if live(s) {
-                    self.cloud.delete(SECRETS[s]);
-                }
-            }
-            Step::Restore(s) => {
-                if state(s).is_some() && !live(s) {
-                    self.cloud.restore(SECRETS[s]);
-                }
+            Step::Unlabel(s) | Step::Tag(s, _) | Step::Delete(s) | Step::Restore(s) => {
+                alike(&self.cloud, s, state(s), step);
             }
             Step::Forget(_) | Step::Sync | Step::Resolve(..) => {}
         }
@@ -385,6 +351,26 @@ impl History {
             }
         }
         panic!("conflicts do not end: {:?}", self.site.dump());
+    }
+}
+
+/// A step that is the same on both sides.
+fn alike(side: &impl Edits, secret: usize, state: Option<&SecretState>, step: &Step) {
+    let secret = SECRETS[secret];
+    let Some(state) = state else {
+        return;
+    };
+    match (state.lifecycle.is_live(), step) {
+        (true, Step::Unlabel(_)) if state.labels.contains_key(&blue()) => {
+            side.move_label(secret, "blue", None);
+        }
+        (true, Step::Tag(_, value)) => {
+            let value = (*value > 0).then(|| value.to_string());
+            side.tag(secret, "k", value.as_deref());
+        }
+        (true, Step::Delete(_)) => side.delete(secret),
+        (false, Step::Restore(_)) => side.restore(secret),
+        _ => {}
     }
 }
 

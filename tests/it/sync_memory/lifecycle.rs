@@ -3,7 +3,7 @@
 use strongroom::model::{Change, Class, Lifecycle};
 use strongroom::plan::{Choice, NoteKind};
 
-use super::world::{Cloud, Site, id, name, text};
+use super::world::{Cloud, Edits, Site, id, name, text};
 
 fn in_step() -> (Cloud, Site) {
     let cloud = Cloud::new();

@@ -8,7 +8,7 @@ use strongroom::plan::{Halt, Limits, NoteKind, RemotePolicy};
 use strongroom::store::{Call, StoreError};
 use strongroom::sync::{Outcome, SyncError};
 
-use super::world::{Cloud, Site, id, name, put, remote, serves, text, undone};
+use super::world::{Cloud, Edits, Site, id, name, put, remote, serves, text, undone};
 
 fn in_step(secrets: u32) -> (Cloud, Site) {
     let cloud = Cloud::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use strongroom::model::{Kind, SecretValue};
 use strongroom::store::Call;
 
-use super::world::{Cloud, Site, id, label, name, text};
+use super::world::{Cloud, Edits, Site, id, label, name, text};
 
 /// A value that is awkward in its own way for every n.
 fn awkward(n: u32) -> SecretValue {

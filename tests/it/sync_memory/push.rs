@@ -8,7 +8,7 @@ use strongroom::plan::RemotePolicy;
 use strongroom::store::{Call, Silent};
 use strongroom::sync::sync;
 
-use super::world::{Cloud, Site, id, name, run, text};
+use super::world::{Cloud, Edits, Site, id, name, run, text};
 
 fn in_step(secrets: u32) -> (Cloud, Site) {
     let cloud = Cloud::new();

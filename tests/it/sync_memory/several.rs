@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use strongroom::model::{Class, Direction};
 use strongroom::plan::{Choice, RemotePolicy};
 
-use super::world::{Cloud, Site, git, id, name, put, serves, text};
+use super::world::{Cloud, Edits, Site, git, id, name, put, serves, text};
 
 /// Every metadata file, by its path in the vault.
 fn metadata(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {

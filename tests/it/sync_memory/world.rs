@@ -115,52 +115,6 @@ impl Cloud {
         put(self.prod(), &self.clock, secret, n, value, labels);
     }
 
-    /// Somebody in the account does anything else.
-    pub(crate) fn change(&self, secret: &str, change: &Change) {
-        self.prod().set_now(self.clock.tick());
-        self.prod().as_console(&name(secret), change).unwrap();
-    }
-
-    pub(crate) fn move_label(&self, secret: &str, to_move: &str, to: Option<u32>) {
-        let state = self.state(secret);
-        let label = label(to_move);
-        let from = state.labels.get(&label).cloned();
-        let to = to.map(id);
-        self.change(secret, &Change::MoveLabel { label, from, to });
-    }
-
-    pub(crate) fn describe(&self, secret: &str, description: &str) {
-        let from = self.state(secret).attributes;
-        let mut to = from.clone();
-        to.description = Some(description.to_owned());
-        self.change(secret, &Change::SetAttributes { from, to });
-    }
-
-    pub(crate) fn tag(&self, secret: &str, key: &str, value: Option<&str>) {
-        let from = self.state(secret).attributes;
-        let mut to = from.clone();
-        match value {
-            Some(value) => to.tags.insert(key.to_owned(), value.to_owned()),
-            None => to.tags.remove(key),
-        };
-        self.change(secret, &Change::SetAttributes { from, to });
-    }
-
-    pub(crate) fn delete(&self, secret: &str) {
-        let date = Some(self.clock.now().plus_days(30));
-        self.change(secret, &Change::Delete { date });
-    }
-
-    pub(crate) fn restore(&self, secret: &str) {
-        self.change(secret, &Change::Restore);
-    }
-
-    /// A secret of `prod` as the account has it.
-    pub(crate) fn state(&self, secret: &str) -> SecretState {
-        let state = self.prod().state();
-        state.get(&name(secret)).expect("it is there").clone()
-    }
-
     pub(crate) fn current(&self, secret: &str) -> Option<VersionId> {
         self.state(secret).current().cloned()
     }
@@ -215,6 +169,87 @@ pub(crate) fn serves(store: &MemoryStore, secret: &str) -> String {
     let current = state.current().expect("a current version");
     let value = store.peek(&name, current).expect("a value");
     String::from_utf8_lossy(value.expose_secret()).into_owned()
+}
+
+/// What a person can do to a secret that is there, on either side.
+pub(crate) trait Edits {
+    fn clock(&self) -> &Clock;
+
+    /// The secret as this side has it.
+    fn state(&self, secret: &str) -> SecretState;
+
+    /// Anything at all.
+    fn change(&self, secret: &str, change: &Change);
+
+    fn move_label(&self, secret: &str, to_move: &str, to: Option<u32>) {
+        let label = label(to_move);
+        let from = self.state(secret).labels.get(&label).cloned();
+        let to = to.map(id);
+        self.change(secret, &Change::MoveLabel { label, from, to });
+    }
+
+    fn describe(&self, secret: &str, description: &str) {
+        let from = self.state(secret).attributes;
+        let mut to = from.clone();
+        to.description = Some(description.to_owned());
+        self.change(secret, &Change::SetAttributes { from, to });
+    }
+
+    fn tag(&self, secret: &str, key: &str, value: Option<&str>) {
+        let from = self.state(secret).attributes;
+        let mut to = from.clone();
+        match value {
+            Some(value) => to.tags.insert(key.to_owned(), value.to_owned()),
+            None => to.tags.remove(key),
+        };
+        self.change(secret, &Change::SetAttributes { from, to });
+    }
+
+    fn delete(&self, secret: &str) {
+        let date = Some(self.clock().now().plus_days(30));
+        self.change(secret, &Change::Delete { date });
+    }
+
+    fn restore(&self, secret: &str) {
+        self.change(secret, &Change::Restore);
+    }
+}
+
+impl Edits for Cloud {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A secret of `prod` as the account has it.
+    fn state(&self, secret: &str) -> SecretState {
+        let state = self.prod().state();
+        state.get(&name(secret)).expect("it is there").clone()
+    }
+
+    /// Somebody in the account does anything else.
+    fn change(&self, secret: &str, change: &Change) {
+        self.prod().set_now(self.clock.tick());
+        self.prod().as_console(&name(secret), change).unwrap();
+    }
+}
+
+impl Edits for Site {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn state(&self, secret: &str) -> SecretState {
+        self.record(secret).state
+    }
+
+    /// Somebody at this vault changes a secret that is there.
+    fn change(&self, secret: &str, change: &Change) {
+        self.transact(|tx| {
+            let mut record = tx.record(&name(secret)).unwrap().unwrap();
+            record.apply(change, Author::Here).unwrap();
+            tx.put(record);
+        });
+    }
 }
 
 /// One clone of a vault, unlocked.
@@ -385,48 +420,6 @@ impl Site {
         });
     }
 
-    /// Somebody at this vault changes a secret that is there.
-    pub(crate) fn change(&self, secret: &str, change: &Change) {
-        self.transact(|tx| {
-            let mut record = tx.record(&name(secret)).unwrap().unwrap();
-            record.apply(change, Author::Here).unwrap();
-            tx.put(record);
-        });
-    }
-
-    pub(crate) fn move_label(&self, secret: &str, to_move: &str, to: Option<u32>) {
-        let label = label(to_move);
-        let from = self.state(secret).labels.get(&label).cloned();
-        let to = to.map(id);
-        self.change(secret, &Change::MoveLabel { label, from, to });
-    }
-
-    pub(crate) fn describe(&self, secret: &str, description: &str) {
-        let from = self.state(secret).attributes;
-        let mut to = from.clone();
-        to.description = Some(description.to_owned());
-        self.change(secret, &Change::SetAttributes { from, to });
-    }
-
-    pub(crate) fn tag(&self, secret: &str, key: &str, value: Option<&str>) {
-        let from = self.state(secret).attributes;
-        let mut to = from.clone();
-        match value {
-            Some(value) => to.tags.insert(key.to_owned(), value.to_owned()),
-            None => to.tags.remove(key),
-        };
-        self.change(secret, &Change::SetAttributes { from, to });
-    }
-
-    pub(crate) fn delete(&self, secret: &str) {
-        let date = Some(self.clock.now().plus_days(30));
-        self.change(secret, &Change::Delete { date });
-    }
-
-    pub(crate) fn restore(&self, secret: &str) {
-        self.change(secret, &Change::Restore);
-    }
-
     /// Decides every conflict of a secret, as `resolve` does.
     pub(crate) fn resolve(&self, secret: &str, choice: &Choice) {
         self.transact(|tx| {
@@ -448,10 +441,6 @@ impl Site {
 
     pub(crate) fn record(&self, secret: &str) -> Record {
         self.vault.record(&name(secret)).unwrap().unwrap()
-    }
-
-    pub(crate) fn state(&self, secret: &str) -> SecretState {
-        self.record(secret).state
     }
 
     pub(crate) fn current(&self, secret: &str) -> Option<VersionId> {

@@ -1,0 +1,98 @@
+//! Several remotes in one merge: sync.md section 1.13.
+
+use super::*;
+
+/// Several remotes in one merge: sync.md section 1.13.
+#[test]
+fn several_remotes() {
+    let v1 = || There("CUR=1", "CUR=1", "", "CUR=1");
+    let moved = |to| There("CUR=1", "CUR=1", "", to);
+    check(
+        "a change on one reaches the other in one plan",
+        "CUR=1",
+        &[moved("CUR=2 PREV=1"), v1()],
+        "v: copy version 2; v: move CUR from 1 to 2; b: add version 2; b: move CUR from 1 to 2; =",
+    );
+    check(
+        "two remotes changed it differently",
+        "CUR=1",
+        &[moved("CUR=2 PREV=1"), moved("CUR=3 PREV=1")],
+        "v: copy version 2; v: copy version 3; CONFLICT b label AWSCURRENT remote/remote",
+    );
+    check(
+        "two remotes changed it to the same",
+        "CUR=1",
+        &[moved("CUR=2 PREV=1"), moved("CUR=2 PREV=1")],
+        "v: copy version 2; v: move CUR from 1 to 2; =",
+    );
+    check(
+        "one is a write ahead of the other",
+        "CUR=1",
+        &[moved("CUR=2 PREV=1"), moved("CUR=3 PREV=2")],
+        "v: copy version 2; v: copy version 3; v: move CUR from 1 to 3; v: move PREV from 1 to 2; a: add version 3; a: move CUR from 2 to 3; =",
+    );
+    check(
+        "an edit here goes to both",
+        "CUR=2 PREV=1",
+        &[
+            There("CUR=1", "CUR=1", "CUR<1", "CUR=1"),
+            There("CUR=1", "CUR=1", "CUR<1", "CUR=1"),
+        ],
+        "a: add version 2; a: move CUR from 1 to 2; b: add version 2; b: move CUR from 1 to 2; =",
+    );
+    check(
+        "pending for b only; a went on",
+        "CUR=2 PREV=1",
+        &[
+            There("CUR=2 PREV=1", "CUR=2 PREV=1", "", "CUR=3 PREV=2"),
+            There("CUR=1", "CUR=1", "CUR<1", "CUR=1"),
+        ],
+        "v: copy version 3; v: move CUR from 2 to 3; b: add version 3; b: move CUR from 1 to 3; =",
+    );
+    for (row, one, two) in [("first", 0, 1), ("last", 1, 0)] {
+        let theres = [
+            There("none", "", "", "CUR=1"),
+            There("tomb", "tomb", "CUR<1", "arn2 CUR=1 PREV=4"),
+        ];
+        let [a, b] = [one, two].map(|n: usize| {
+            let There(x, y, z, w) = theres[n];
+            There(x, y, z, w)
+        });
+        let with = ["a", "b"][one];
+        check(
+            &format!("a decision about what two remotes have, the one without it {row}"),
+            "CUR=4",
+            &[a, b],
+            &format!(
+                "v: copy version 1; CONFLICT {with} label AWSCURRENT create/create; ({with}: create/create, may be the same value; a sync compares them)"
+            ),
+        );
+    }
+    check(
+        "deleted on one, edited on the other",
+        "CUR=1",
+        &[moved("-"), moved("CUR=2 PREV=1")],
+        "v: copy version 2; CONFLICT a lifecycle remote/remote",
+    );
+    check(
+        "deleted on one, unchanged on the other: the other follows under its own guard",
+        "CUR=1",
+        &[moved("sched CUR=1"), v1()],
+        "v: schedule deletion for D; =",
+    );
+    check(
+        "new on two, and not the same",
+        "-",
+        &[
+            There("none", "", "", "CUR=1"),
+            There("none", "", "", "CUR=2"),
+        ],
+        "v: copy version 1; v: copy version 2; CONFLICT b label AWSCURRENT remote/remote",
+    );
+    check(
+        "new on one, created on the other",
+        "-",
+        &[There("none", "", "", "CUR=1"), There("none", "", "", "-")],
+        "v: create; v: copy version 1; v: put CUR on 1; =",
+    );
+}
