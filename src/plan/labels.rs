@@ -122,10 +122,11 @@ pub(super) fn merge_label<'a>(
         // Both sides moved it. Only AWSCURRENT has an ancestry to settle that by. A move
         // that starts from what is there was made in its knowledge: going back to what
         // was before is then a decision, not the past. Any remote that has the answer may
-        // be the one it was made about.
+        // be the one it was made about, but none that is met for the first time: what is
+        // on record for that one may be about an earlier incarnation.
         let decided = sides
             .iter()
-            .any(|s| s.there == theirs.there && s.intent == Some(s.there));
+            .any(|s| s.there == theirs.there && s.base.is_some() && s.intent == Some(s.there));
         if label.is_current() && !decided && follows(here, theirs.there, sides) {
             return spread(label, state, here, theirs, sides);
         }

@@ -49,7 +49,7 @@ fn several_remotes() {
         ],
         "v: copy version 3; v: move CUR from 2 to 3; b: add version 3; b: move CUR from 1 to 3; =",
     );
-    for (row, one, two) in [("first", 0, 1), ("last", 1, 0)] {
+    for (row, one, two) in [("last", 0, 1), ("first", 1, 0)] {
         let theres = [
             There("none", "", "", "CUR=1"),
             There("tomb", "tomb", "CUR<1", "arn2 CUR=1 PREV=4"),
@@ -58,16 +58,22 @@ fn several_remotes() {
             let There(x, y, z, w) = theres[n];
             There(x, y, z, w)
         });
-        let with = ["a", "b"][one];
         check(
-            &format!("a decision about what two remotes have, the one without it {row}"),
+            &format!("a move recorded against an earlier incarnation, which is {row}"),
             "CUR=4",
             &[a, b],
-            &format!(
-                "v: copy version 1; CONFLICT {with} label AWSCURRENT create/create; ({with}: create/create, may be the same value; a sync compares them)"
-            ),
+            "v: copy version 1; v: move CUR from 4 to 1; =",
         );
     }
+    check(
+        "rolled back here, and another remote that is met first has what was left behind",
+        "CUR=1 PREV=4 4<1",
+        &[
+            There("CUR=4 PREV=1", "CUR=4 PREV=1", "CUR<4", "CUR=4 PREV=1"),
+            There("none", "", "", "CUR=4 PREV=1"),
+        ],
+        "CONFLICT b label AWSCURRENT create/create; (b: create/create, may be the same value; a sync compares them)",
+    );
     check(
         "deleted on one, edited on the other",
         "CUR=1",
