@@ -12,6 +12,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::convert;
+use super::itself::LoopGuard;
 use crate::config::RemoteConfig;
 use crate::model::Escaped;
 use crate::store::StoreError;
@@ -114,6 +115,7 @@ fn is_amazons(url: &str) -> bool {
 pub(super) fn client(sdk: &SdkConfig) -> aws_sdk_secretsmanager::Client {
     let config = aws_sdk_secretsmanager::config::Builder::from(sdk)
         .retry_config(RetryConfig::disabled())
+        .interceptor(LoopGuard)
         // Its own, so that a new client asks the provider anew.
         .identity_cache(aws_sdk_secretsmanager::config::IdentityCache::lazy().build())
         .build();

@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::itself::Itself;
 use super::quota::Operation;
 use crate::model::Escaped;
 use crate::store::StoreError;
@@ -50,6 +51,8 @@ pub(super) enum Kind {
     Unreachable,
     /// An answer that cannot be read.
     Garbled,
+    /// A strongroom endpoint in place of AWS.
+    Itself,
     /// Anything else.
     Other,
 }
@@ -120,6 +123,9 @@ impl Failure {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let new = |kind, code: &str, detail: &str| Self::new(operation, kind, code, detail);
+        if find::<Itself>(error).is_some() {
+            return new(Kind::Itself, "Loop", "");
+        }
         match error {
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
@@ -194,6 +200,7 @@ impl Failure {
                     format!("{} ({})", self.code, self.detail)
                 },
             },
+            Kind::Itself => StoreError::Itself,
             Kind::Throttled => StoreError::Throttled { operation },
             Kind::Unreachable => StoreError::Unreachable {
                 detail: self.detail,

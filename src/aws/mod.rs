@@ -8,6 +8,7 @@ mod attributes;
 mod connect;
 mod convert;
 mod error;
+mod itself;
 mod quota;
 mod read;
 mod retry;

@@ -281,6 +281,10 @@ impl From<StoreError> for CommandError {
                 Exit::Guard,
                 Some("check the remote's profile and Region with: strongroom remote ls"),
             ),
+            StoreError::Itself => (
+                Exit::Guard,
+                Some("a remote is an AWS account; look at its endpoint with: strongroom remote ls"),
+            ),
             StoreError::VersionMismatch(_) | StoreError::Corrupt(_) => (Exit::Integrity, None),
             StoreError::Changed(_) => (Exit::Partial, Some("run it again to plan anew")),
         };

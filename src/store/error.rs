@@ -61,6 +61,9 @@ pub enum StoreError {
         /// What the remote showed.
         found: String,
     },
+    /// The endpoint is a strongroom: a vault would be synced with itself.
+    #[error("the endpoint is strongroom itself")]
+    Itself,
     /// An answer that cannot be right, such as a label on an unknown version.
     #[error("the remote's answer makes no sense: {0}")]
     Corrupt(String),
@@ -83,6 +86,7 @@ impl StoreError {
                 | Self::Throttled { .. }
                 | Self::Unreachable { .. }
                 | Self::WrongAccount { .. }
+                | Self::Itself
         )
     }
 }

@@ -338,3 +338,96 @@ fn serve_takes_the_pair_it_is_given_whole_or_not_at_all() {
         assert!(!said.err.contains("0123456789abcdef"));
     }
 }
+
+/// Asks a running endpoint for a value, as any program would; gives the answer or the
+/// error's code.
+fn fetch(python: &Path, serving: &Serving, id: &str) -> String {
+    let script = r#"
+import boto3, sys
+from botocore.exceptions import ClientError
+sm = boto3.client('secretsmanager', region_name='eu-west-1')
+try:
+    print(sm.get_secret_value(SecretId=sys.argv[1])['SecretString'])
+except ClientError as e:
+    print(e.response['Error']['Code'], e.response['Error']['Message'])
+"#;
+    let done = Command::new(python)
+        .args(["-c", script, id])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("AWS_SHARED_CREDENTIALS_FILE", serving.of("credentials"))
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", serving.of("endpoint"))
+        .output()
+        .unwrap();
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
+/// Asks until the answer is this one, for a while.
+fn fetch_until(python: &Path, serving: &Serving, id: &str, wanted: &str) -> String {
+    let mut last = String::new();
+    for _ in 0..20 {
+        last = fetch(python, serving, id);
+        if last.contains(wanted) {
+            break;
+        }
+    }
+    last
+}
+
+#[test]
+fn a_change_by_another_process_is_served_without_a_restart() {
+    let Some(python) = python() else { return };
+    let home = home();
+    let serving = Serving::start(&home, &[]);
+    assert_eq!(fetch(&python, &serving, "dev/api"), "tok");
+    home.run_with(b"changed", ["put", "dev/api"]).ok();
+    assert_eq!(
+        fetch_until(&python, &serving, "dev/api", "changed"),
+        "changed"
+    );
+    // In a directory that was not there when the watch began.
+    home.run_with(b"deep", ["put", "new/folder/secret"]).ok();
+    assert_eq!(
+        fetch_until(&python, &serving, "new/folder/secret", "deep"),
+        "deep"
+    );
+    home.run(["rm", "dev/api", "--yes"]).ok();
+    let last = fetch_until(&python, &serving, "dev/api", "InvalidRequestException");
+    assert!(last.contains("marked for deletion"), "{last}");
+}
+
+#[test]
+fn the_endpoint_follows_the_agents_lock() {
+    let Some(python) = python() else { return };
+    let home = home();
+    home.run(["unlock"]).ok();
+    let serving = Serving::start(&home, &[]);
+    assert_eq!(fetch(&python, &serving, "dev/api"), "tok");
+    home.run(["lock"]).ok();
+    let locked = fetch_until(&python, &serving, "dev/api", "AccessDenied");
+    assert!(locked.contains("strongroom unlock"), "{locked}");
+    home.run(["unlock"]).ok();
+    assert_eq!(fetch_until(&python, &serving, "dev/api", "tok"), "tok");
+    home.run(["lock"]).ok();
+}
+
+#[test]
+fn a_sync_with_strongrooms_own_endpoint_is_refused() {
+    let home = home();
+    let serving = Serving::start(&home, &[]);
+    let url = serving.of("endpoint");
+    let add = ["remote", "add", "self", "--region", "eu-west-1"];
+    let add: Vec<&str> = add.into_iter().chain(["--endpoint", &url]).collect();
+    home.run(add).ok();
+    for verb in ["fetch", "sync", "push"] {
+        let mut command = home.command();
+        command
+            .args([verb, "--yes"])
+            .env("AWS_ACCESS_KEY_ID", "AKIAXXXXXXXXXXXXXXXX")
+            .env("AWS_SECRET_ACCESS_KEY", "x".repeat(40));
+        let done = command.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(10), "{said}");
+        assert!(said.contains("strongroom itself"), "{said}");
+    }
+}
