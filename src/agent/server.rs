@@ -29,6 +29,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Server {
     shared: Arc<Shared>,
     socket: UnixListener,
+    born: Duration,
     /// Can be read from when a client has left or locked.
     bell: UnixStream,
 }
@@ -140,6 +141,7 @@ impl Server {
         socket.set_nonblocking(true)?;
         let (shared, bell) = Shared::new(spot, clock, journal)?;
         Ok(Self {
+            born: shared.now().boot,
             shared: Arc::new(shared),
             socket,
             bell,
@@ -155,13 +157,12 @@ impl Server {
     /// can be read from. Then every key is wiped and the socket removed.
     pub fn run(self, stop: impl AsFd) -> io::Result<()> {
         let shared = &self.shared;
-        let born = shared.now().boot;
         shared.note("listening");
         let result = loop {
             let now = shared.now();
             shared.sweep(now);
-            let is_forgotten =
-                !shared.was_used.load(Ordering::SeqCst) && now.boot.saturating_sub(born) > GRACE;
+            let is_forgotten = !shared.was_used.load(Ordering::SeqCst)
+                && now.boot.saturating_sub(self.born) > GRACE;
             if shared.is_ending() || is_forgotten {
                 break Ok(());
             }

@@ -33,6 +33,10 @@ pub struct KeyringKeys(Box<dyn KeyHolder>);
 impl KeyringKeys {
     /// Derives the keys of one keyring in one vault, to hold them in this process;
     /// `vault_id` is the vault's UUID text.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "whoever unlocks gives the identity away, and no second copy stays"
+    )]
     pub fn new(identity: Identity, vault_id: &str) -> Self {
         Self(Box::new(LocalKeys::ordinary(&identity, vault_id)))
     }
