@@ -4,6 +4,7 @@
 //! the text here is what stands before it (book, formats/vault).
 
 mod check;
+mod preferences;
 mod quote;
 mod read;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use crate::model::{Direction, RemoteName, Scope};
 
 pub use check::BadValue;
+pub use preferences::{Holder, Preferences};
 pub(crate) use quote::{entry, line, quote};
 pub use read::ConfigError;
 

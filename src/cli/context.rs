@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -16,6 +17,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
 use crate::agent::{Client, ClientError, Clock, Moment};
+use crate::config::{Holder, Preferences};
 use crate::crypto::{Identity, Passphrase, SealedIdentity, UnsealError};
 use crate::model::{Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
 use crate::vault::{Trust, Vault, VaultError};
@@ -41,8 +43,9 @@ pub struct Context {
     identity_file: Option<PathBuf>,
     identity: Option<Zeroizing<String>>,
     agent_socket: Option<PathBuf>,
-    /// The editor, for `edit`.
-    pub editor: Option<OsString>,
+    /// The local state of the vault that is open.
+    clone_state: OnceLock<PathBuf>,
+    editor: Option<OsString>,
     /// XDG_RUNTIME_DIR, where files are memory.
     pub runtime_dir: Option<PathBuf>,
     /// The desktop session, for the clipboard.
@@ -132,6 +135,7 @@ impl Context {
             identity_file: path("STRONGROOM_IDENTITY_FILE"),
             identity: text("STRONGROOM_IDENTITY").map(Zeroizing::new),
             agent_socket: path("STRONGROOM_AGENT_SOCK"),
+            clone_state: OnceLock::new(),
             editor: var("VISUAL").or_else(|| var("EDITOR")),
             runtime_dir: path("XDG_RUNTIME_DIR").filter(|p| p.is_absolute()),
             desktop: super::clipboard::Desktop {
@@ -180,9 +184,9 @@ impl Context {
         })
     }
 
-    /// Whether `--offline` was given.
-    pub fn offline(&self) -> bool {
-        self.globals.offline
+    /// Whether `--offline` was given, or set for this clone or person.
+    pub fn offline(&self) -> Result<bool, CommandError> {
+        Ok(self.globals.offline || self.preferences()?.offline == Some(true))
     }
 
     /// What a first member is called when nobody says otherwise.
@@ -197,11 +201,48 @@ impl Context {
 
     /// Where this person's identity lives.
     pub fn identity_path(&self) -> Result<PathBuf, CommandError> {
-        match (&self.identity_file, &self.config_home) {
-            (Some(file), _) => Ok(file.clone()),
-            (None, Some(config)) => Ok(config.join("strongroom/identity")),
-            (None, None) => Err(no_home()),
+        if let Some(file) = &self.identity_file {
+            return Ok(file.clone());
         }
+        if let Some(file) = self.preferences()?.identity {
+            return Ok(self.in_home_of(&file));
+        }
+        let config = self.config_home.as_ref().ok_or_else(no_home)?;
+        Ok(config.join("strongroom/identity"))
+    }
+
+    /// What this person has set, and before it what this clone has, once a vault is
+    /// open (book, configuration).
+    fn preferences(&self) -> Result<Preferences, CommandError> {
+        let person = match &self.config_home {
+            Some(dir) => read_preferences(&dir.join("strongroom/config.toml"), Holder::Person)?,
+            None => Preferences::default(),
+        };
+        Ok(match self.clone_state.get() {
+            Some(dir) => read_preferences(&dir.join("config.toml"), Holder::Clone)?.or(person),
+            None => person,
+        })
+    }
+
+    /// A path of a preference; `~/` is the home directory.
+    fn in_home_of(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(path),
+        }
+    }
+
+    /// The editor: of the environment, else of the preferences.
+    pub fn editor(&self) -> Result<Option<OsString>, CommandError> {
+        match &self.editor {
+            Some(editor) => Ok(Some(editor.clone())),
+            None => Ok(self.preferences()?.editor.map(OsString::from)),
+        }
+    }
+
+    /// Whether a change is left to git uncommitted, for this vault's clone.
+    pub fn no_commit(&self) -> Result<bool, CommandError> {
+        Ok(self.globals.no_commit || self.preferences()?.commit == Some(false))
     }
 
     /// The vault's directory: `-C`, `STRONGROOM_VAULT`, or the nearest above here.
@@ -209,9 +250,11 @@ impl Context {
         if let Some(dir) = &self.globals.vault {
             return Ok(dir.clone());
         }
+        let own = self.preferences()?.vault;
         let here =
             std::env::current_dir().map_err(|e| CommandError::from_error(Exit::Unexpected, e))?;
-        Vault::find(&here).ok_or_else(|| {
+        let own = own.map(|dir| self.in_home_of(&dir));
+        Vault::find(&here).or(own).ok_or_else(|| {
             CommandError::not_found(format!("{}: no vault here or above", here.display()))
                 .hint("make one with: strongroom init; or name one with -C DIR or STRONGROOM_VAULT")
         })
@@ -219,7 +262,10 @@ impl Context {
 
     /// Opens the vault, locked.
     pub fn open(&self) -> Result<Vault, CommandError> {
-        Ok(Vault::open(&self.vault_dir()?, self.state_home()?)?)
+        let vault = Vault::open(&self.vault_dir()?, self.state_home()?)?;
+        // One command is about one vault.
+        let _first = self.clone_state.set(vault.state_dir().to_owned());
+        Ok(vault)
     }
 
     /// Opens the vault and unlocks it.
@@ -454,10 +500,10 @@ impl Context {
 
     /// Refuses what needs a network under `--offline`.
     pub fn must_be_online(&self) -> Result<(), CommandError> {
-        if self.globals.offline {
+        if self.offline()? {
             return Err(CommandError::new(
                 Exit::Unreachable,
-                "this needs a remote, and --offline was given",
+                "this needs a remote, and --offline was given or set",
             ));
         }
         Ok(())
@@ -510,6 +556,18 @@ pub(super) fn block_on<T>(
         .build()
         .map_err(|e| CommandError::from_error(Exit::Unexpected, e))?
         .block_on(future)
+}
+
+/// Preferences of a file; none where there is no file.
+fn read_preferences(path: &Path, holder: Holder) -> Result<Preferences, CommandError> {
+    let failed = |e: &dyn std::fmt::Display| {
+        CommandError::new(Exit::Usage, format!("{}: {e}", path.display()))
+    };
+    match fs::read_to_string(path) {
+        Ok(text) => Preferences::parse(&text, holder).map_err(|e| failed(&e)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Preferences::default()),
+        Err(e) => Err(failed(&e)),
+    }
 }
 
 fn no_home() -> CommandError {

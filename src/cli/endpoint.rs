@@ -42,7 +42,7 @@ pub(super) fn open_service(ctx: &Context) -> Result<Arc<dyn Answer>, CommandErro
     let is_held = vault.keys().is_some_and(|keys| keys.identity().is_none());
     let id = vault.config().vault_id.clone();
     let options = Options {
-        no_commit: ctx.globals.no_commit,
+        no_commit: ctx.no_commit()?,
         ..Options::default()
     };
     let service = Arc::new(Service::new(vault, options)?);

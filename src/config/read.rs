@@ -3,6 +3,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::preferences::{Holder, Preferences};
 use super::{BadValue, Config, RemoteConfig};
 use crate::model::{Direction, Escaped, RemoteName, Scope};
 
@@ -48,12 +49,40 @@ pub enum ConfigError {
     },
 }
 
-/// Reads the whole text.
-pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
-    let root = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+/// Reads the text of a person's or a clone's preferences.
+pub(super) fn preferences(text: &str, holder: Holder) -> Result<Preferences, ConfigError> {
+    let root = parse(text)?;
+    let root = Table {
+        text,
+        path: String::new(),
+        start: 0,
+        table: root.get_ref(),
+    };
+    root.only(match holder {
+        Holder::Person => &["vault", "identity", "editor", "offline"],
+        Holder::Clone => &["identity", "editor", "offline", "commit"],
+    })?;
+    let text = |key| Ok::<_, ConfigError>(root.string(key)?.map(|found| found.value));
+    let flag = |key| Ok::<_, ConfigError>(root.boolean(key)?.map(|found| found.value));
+    Ok(Preferences {
+        vault: text("vault")?,
+        identity: text("identity")?,
+        editor: text("editor")?,
+        offline: flag("offline")?,
+        commit: flag("commit")?,
+    })
+}
+
+fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, ConfigError> {
+    DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         line: line_of(text, error.span().unwrap_or(0..0).start),
         message: Escaped(error.message()).to_string(),
-    })?;
+    })
+}
+
+/// Reads the whole text.
+pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
+    let root = parse(text)?;
     let root = Table {
         text,
         path: String::new(),

@@ -237,19 +237,77 @@ fn check(case: &Case) -> Result<(), String> {
     compare(&expected, &found, "reply")
 }
 
-#[test]
-fn every_reply_of_the_fixtures_is_the_one_that_aws_gives() {
+/// Every file of fixtures, by operation.
+fn files() -> BTreeMap<String, File> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/api");
-    let mut wrong = Vec::new();
-    let mut counts = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension() != Some("toml".as_ref()) {
-            continue;
+        if path.extension() == Some("toml".as_ref()) {
+            let operation = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let file = toml::from_str(&fs::read_to_string(&path).unwrap())
+                .unwrap_or_else(|e| panic!("{operation}: {e}"));
+            files.insert(operation, file);
         }
-        let operation = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let file: File = toml::from_str(&fs::read_to_string(&path).unwrap())
-            .unwrap_or_else(|e| panic!("{operation}: {e}"));
+    }
+    files
+}
+
+/// The matrix of the book: every rule that a case shows, with what the answer is.
+fn matrix(files: &BTreeMap<String, File>) -> String {
+    let mut page = String::new();
+    for (operation, file) in files {
+        page.push_str(&format!(
+            "\n## {operation}\n\n| rule | case | answer |\n|---|---|---|\n"
+        ));
+        for case in &file.case {
+            let reply: Value = serde_json::from_str(&expand(&case.reply)).unwrap_or_default();
+            let answer = match (
+                reply.get("__type").and_then(Value::as_str),
+                reply.as_object(),
+            ) {
+                (Some(code), _) => format!("{} `{code}`", case.status),
+                (None, Some(members)) => {
+                    let members: Vec<String> = members.keys().map(|m| format!("`{m}`")).collect();
+                    format!("{} {}", case.status, members.join(" "))
+                }
+                (None, None) => format!("{}, no body", case.status),
+            };
+            let name = case.name.replace('|', "\\|");
+            page.push_str(&format!("| {} | {name} | {answer} |\n", case.rule));
+        }
+    }
+    page
+}
+
+/// What stands before the part that the cases make.
+const MADE: &str = "<!-- From here on made from fixtures/api by tests/it/api.rs. -->\n";
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whether a page is to be written is nothing the program knows of"
+)]
+fn the_books_matrix_is_that_of_the_fixtures() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/reference/api.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (head, there) = page.split_once(MADE).unwrap();
+    let made = matrix(&files());
+    if std::env::var_os("STRONGROOM_WRITE_MATRIX").is_some() {
+        fs::write(&path, format!("{head}{MADE}{made}")).unwrap();
+    } else {
+        assert!(
+            there == made,
+            "write it anew: STRONGROOM_WRITE_MATRIX=1 cargo test --release --test it matrix"
+        );
+    }
+}
+
+#[test]
+fn every_reply_of_the_fixtures_is_the_one_that_aws_gives() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for (operation, file) in files() {
         for case in &file.case {
             assert!(!case.rule.is_empty());
             if let Err(why) = check(case) {
@@ -259,8 +317,8 @@ fn every_reply_of_the_fixtures_is_the_one_that_aws_gives() {
                 ));
             }
         }
-        counts.insert(operation, file.case.len());
+        count += file.case.len();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(counts.values().sum::<usize>() > 50, "{counts:?}");
+    assert!(count > 300, "only {count} cases were found");
 }

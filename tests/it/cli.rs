@@ -668,3 +668,60 @@ fn the_book_and_the_program_have_the_same_exit_codes() {
         .collect();
     assert_eq!(rows, codes);
 }
+
+#[test]
+fn a_persons_and_a_clones_settings_count_after_flags_and_before_the_vaults() {
+    let home = Home::new();
+    home.run_with(b"x", ["put", "a"]).ok();
+    let own = home.path("config/strongroom/config.toml");
+    std::fs::create_dir_all(own.parent().unwrap()).unwrap();
+    std::fs::write(&own, "ofline = true\n").unwrap();
+    let wrong = home.run(["remote", "test"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.err);
+    assert!(wrong.err.contains("did you mean offline?"), "{}", wrong.err);
+    std::fs::write(&own, "offline = true\n").unwrap();
+    let add = ["remote", "add", "r", "--region", "eu-west-1"];
+    let nowhere = ["--endpoint", "http://127.0.0.1:1"];
+    home.run(add.into_iter().chain(nowhere)).ok();
+    let refused = home.run(["fetch"]);
+    assert_eq!(refused.code, 8, "{}", refused.err);
+    assert!(
+        refused.err.contains("--offline was given or set"),
+        "{}",
+        refused.err
+    );
+    // The clone's own word goes first: the network is tried, and git is left alone.
+    let mut state = home.path("state/strongroom");
+    for _ in 0..2 {
+        let mut below = std::fs::read_dir(&state)
+            .unwrap()
+            .map(|e| e.unwrap().path());
+        state = below.find(|p| p.is_dir() && !p.ends_with("agent")).unwrap();
+    }
+    let doctor = home.run(["doctor"]);
+    let said = format!("{}{}", doctor.out, doctor.err);
+    assert!(said.contains(state.to_str().unwrap()), "{said}");
+    std::fs::write(
+        state.join("config.toml"),
+        "offline = false\ncommit = false\n",
+    )
+    .unwrap();
+    let asked = home
+        .command()
+        .arg("fetch")
+        .env("AWS_ACCESS_KEY_ID", "AKIAXXXXXXXXXXXXXXXX")
+        .env("AWS_SECRET_ACCESS_KEY", "x".repeat(40))
+        .output()
+        .unwrap();
+    let asked = Said::of(asked);
+    assert_eq!(asked.code, 8);
+    assert!(!asked.err.contains("--offline"), "{}", asked.err);
+    home.run_with(b"y", ["put", "a"]).ok();
+    let status = Command::new("git")
+        .args(["status", "--porcelain"])
+        .current_dir(home.vault())
+        .output()
+        .unwrap();
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains("secrets/a.toml"), "{status}");
+}

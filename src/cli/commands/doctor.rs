@@ -232,7 +232,9 @@ fn state(vault: &Vault) -> Check {
     let dir = vault.state_dir();
     let mode = dir.metadata().map(|m| m.permissions().mode() & 0o777);
     match mode {
-        Ok(mode) if mode & 0o077 == 0 => ok("the local state is yours alone"),
+        Ok(mode) if mode & 0o077 == 0 => {
+            ok(format!("the local state is yours alone: {}", dir.display()))
+        }
         Ok(mode) => bad(
             Level::Error,
             format!("{} has mode {mode:o}: others can read it", dir.display()),

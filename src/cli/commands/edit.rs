@@ -221,7 +221,7 @@ struct Editor {
 
 impl Editor {
     fn of(ctx: &Context) -> Result<Self, CommandError> {
-        let command = ctx.editor.clone().unwrap_or_else(|| OsString::from("vi"));
+        let command = ctx.editor()?.unwrap_or_else(|| OsString::from("vi"));
         let text = command.to_string_lossy().into_owned();
         let mut words = text.split_whitespace();
         let program = words.next().map(Path::new).and_then(Path::file_name);

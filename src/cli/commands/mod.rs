@@ -164,7 +164,7 @@ fn begin<'v>(
     operation: &str,
 ) -> Result<Transaction<'v>, CommandError> {
     let mut tx = vault.begin(operation, super::context::now())?;
-    if ctx.globals.no_commit {
+    if ctx.no_commit()? {
         tx.without_git();
     }
     Ok(tx)

@@ -63,7 +63,7 @@ impl Plan {
         };
         let names = ctx.remotes(&vault, &self.which.remotes)?;
         let options = options(ctx, &vault, &self.which, None, &names)?;
-        let prepared = if ctx.offline() {
+        let prepared = if ctx.offline()? {
             let views = stored_views(ctx, &vault, &names)?;
             prepare(&vault, views, &options.policy)?
         } else {

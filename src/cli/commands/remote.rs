@@ -126,7 +126,7 @@ impl Add {
         let mut config = (*vault.config()).clone();
         config.remotes.insert(self.name.clone(), remote.clone());
         config.emit()?;
-        if remote.account.is_none() && !ctx.offline() {
+        if remote.account.is_none() && !ctx.offline()? {
             match block_on(whose(&remote)) {
                 Ok(account) => remote.account = account,
                 Err(error) => ctx.ui.warn(&format!(

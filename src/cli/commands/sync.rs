@@ -183,7 +183,7 @@ pub(super) fn options(
         now: now(),
         limits,
         policy,
-        no_git: ctx.globals.no_commit,
+        no_git: ctx.no_commit()?,
     })
 }
 

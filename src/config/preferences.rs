@@ -1,0 +1,83 @@
+use super::ConfigError;
+use super::read;
+
+/// What one person, or one clone of a vault, has set for itself. It is in no vault and
+/// nobody else's business; a flag and an environment variable outrank it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preferences {
+    /// The vault to use where there is none above the working directory. A person's.
+    pub vault: Option<String>,
+    /// Another identity file.
+    pub identity: Option<String>,
+    /// The editor of `edit`, where the environment names none.
+    pub editor: Option<String>,
+    /// Whether everything that needs a network is refused.
+    pub offline: Option<bool>,
+    /// Whether changes are committed to git. A clone's: the vault's own setting is
+    /// between it and a person's.
+    pub commit: Option<bool>,
+}
+
+/// Whose preferences a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// One person's, for all vaults.
+    Person,
+    /// One clone's.
+    Clone,
+}
+
+impl Preferences {
+    /// Reads a file's text. A key that its holder cannot set is an error.
+    pub fn parse(text: &str, holder: Holder) -> Result<Self, ConfigError> {
+        read::preferences(text, holder)
+    }
+
+    /// These, and where they say nothing the others.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            vault: self.vault.or(other.vault),
+            identity: self.identity.or(other.identity),
+            editor: self.editor.or(other.editor),
+            offline: self.offline.or(other.offline),
+            commit: self.commit.or(other.commit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clones_go_before_a_persons_and_each_has_its_keys() {
+        let person = "vault = \"/v\"\noffline = true\neditor = \"vi\"\n";
+        let person = Preferences::parse(person, Holder::Person).unwrap();
+        let clone = "offline = false\ncommit = false\nidentity = \"/i\"\n";
+        let clone = Preferences::parse(clone, Holder::Clone).unwrap();
+        let both = clone.or(person);
+        assert_eq!(both.offline, Some(false));
+        assert_eq!(both.commit, Some(false));
+        assert_eq!(both.vault.as_deref(), Some("/v"));
+        assert_eq!(both.editor.as_deref(), Some("vi"));
+        assert_eq!(both.identity.as_deref(), Some("/i"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_nearest() {
+        let error = Preferences::parse("ofline = true\n", Holder::Person).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 1: unknown key ofline, did you mean offline?"
+        );
+        for (text, holder) in [
+            ("commit = true\n", Holder::Person),
+            ("vault = \"/v\"\n", Holder::Clone),
+            ("offline = \"yes\"\n", Holder::Clone),
+            ("offline", Holder::Person),
+        ] {
+            assert!(Preferences::parse(text, holder).is_err(), "{text}");
+        }
+    }
+}
