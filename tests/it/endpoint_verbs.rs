@@ -185,13 +185,13 @@ fn a_signal_ends_the_child_and_takes_its_files_along() {
 }
 
 /// `serve`, on free ports, until it is dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     ready: Value,
 }
 
 impl Serving {
-    fn start(home: &Home, more: &[&str]) -> Self {
+    pub(crate) fn start(home: &Home, more: &[&str]) -> Self {
         let mut command = home.command();
         command.args([
             "serve",
@@ -210,7 +210,7 @@ impl Serving {
         Self { child, ready }
     }
 
-    fn of(&self, key: &str) -> String {
+    pub(crate) fn of(&self, key: &str) -> String {
         self.ready[key].as_str().unwrap_or_default().to_owned()
     }
 

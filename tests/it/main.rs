@@ -16,6 +16,7 @@ mod canned;
 mod cli;
 mod cli_clipboard;
 mod cli_faults;
+mod clients_cli;
 mod endpoint_door;
 mod endpoint_verbs;
 mod frozen;
