@@ -17,6 +17,7 @@ mod cli;
 mod cli_clipboard;
 mod cli_faults;
 mod clients_cli;
+mod clients_js;
 mod clients_python;
 mod endpoint_door;
 mod endpoint_verbs;
