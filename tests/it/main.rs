@@ -19,6 +19,7 @@ mod cli_faults;
 mod clients_cli;
 mod clients_js;
 mod clients_python;
+mod clients_rust;
 mod endpoint_door;
 mod endpoint_verbs;
 mod frozen;
