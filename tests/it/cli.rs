@@ -676,7 +676,7 @@ fn a_persons_and_a_clones_settings_count_after_flags_and_before_the_vaults() {
     let own = home.path("config/strongroom/config.toml");
     std::fs::create_dir_all(own.parent().unwrap()).unwrap();
     std::fs::write(&own, "ofline = true\n").unwrap();
-    let wrong = home.run(["remote", "test"]);
+    let wrong = home.run(["get", "a"]);
     assert_eq!(wrong.code, 2, "{}", wrong.err);
     assert!(wrong.err.contains("did you mean offline?"), "{}", wrong.err);
     std::fs::write(&own, "offline = true\n").unwrap();

@@ -307,9 +307,7 @@ pub(super) fn replicas(
         let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
         match parts.split_last() {
-            Some((last, words)) => {
-                number(last) && words.len() >= 2 && words.iter().all(|w| word(&w))
-            }
+            Some((last, words)) => number(last) && words.len() >= 2 && words.iter().all(word),
             None => false,
         }
     };
