@@ -1,5 +1,6 @@
-//! AWS's SDK for Rust on `serve`.
+//! AWS's SDK for Rust on `serve`, and a program with its caching crate through `exec`.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -106,4 +107,33 @@ async fn the_rust_sdk_works_on_the_vault_and_gets_its_own_errors() {
     let odd = odd.unwrap_err().into_service_error();
     assert_eq!(odd.code(), Some("ValidationException"));
     assert_eq!(home.value("rs/db"), "one");
+}
+
+/// The program of `tests/clients/rust`, as `tests/run` built it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test finds its tools; no part of the program does"
+)]
+fn caching() -> Option<PathBuf> {
+    let told = std::env::var_os("STRONGROOM_TEST_RUST_CLIENT").map(PathBuf::from);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/debug/caching-client");
+    let program = told.clone().unwrap_or(built);
+    if program.exists() {
+        return Some(program);
+    }
+    assert!(told.is_none(), "no program at {}", program.display());
+    eprintln!("skipped: tests/clients/rust is not built; run ./tests/run");
+    None
+}
+
+#[test]
+fn the_caching_crate_for_rust_reads_once_and_again_when_told() {
+    let Some(program) = caching() else { return };
+    let home = Home::new();
+    home.put("cache/db", "one");
+    home.run_with(b"\x00\xff", ["put", "cache/bytes", "--binary"])
+        .ok();
+    let said = home.run(["exec".as_ref(), "--".as_ref(), program.as_os_str()]);
+    assert_eq!(said.ok().out, "done\n");
+    assert_eq!(home.value("cache/db"), "three");
 }
