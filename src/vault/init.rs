@@ -126,6 +126,7 @@ impl Vault {
                 config: Arc::new(config),
                 verified: true,
             }),
+            listings: super::listing::Listings::default(),
             keys: Some(keys),
         };
         Ok((vault, committed))

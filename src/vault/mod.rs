@@ -13,6 +13,7 @@ mod index;
 mod init;
 mod keyring;
 pub mod layout;
+mod listing;
 mod lock;
 pub mod meta;
 mod raw;
@@ -64,6 +65,7 @@ pub struct Vault {
     root: Root,
     state: State,
     settings: RwLock<Settings>,
+    listings: listing::Listings,
     keys: Option<KeyringKeys>,
 }
 
@@ -119,6 +121,7 @@ impl Vault {
                 config: Arc::new(config),
                 verified,
             }),
+            listings: listing::Listings::default(),
             keys: None,
         })
     }

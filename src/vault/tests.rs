@@ -478,3 +478,20 @@ fn two_clones_merge_as_git_merges_files() {
     let commit = tx.commit("put", Durability::Each).unwrap();
     assert!(matches!(commit.git, Committed::Left(_)), "{commit:?}");
 }
+
+#[test]
+fn a_value_file_is_found_however_soon_after_a_listing_of_its_folder_it_came() {
+    let fixture = Fixture::new(false);
+    for n in 1..30 {
+        fixture.put(&format!("n{n}"), n, "x");
+        for m in 1..=n {
+            assert!(value_of(&fixture.vault, &format!("n{m}"), m).is_ok());
+        }
+    }
+    // And one that went is missed.
+    for file in age_files(&fixture) {
+        fs::remove_file(fixture.root().join(file)).unwrap();
+    }
+    let gone = value_of(&fixture.vault, "n1", 1);
+    assert!(matches!(gone, Err(VaultError::ValueMissing { .. })));
+}

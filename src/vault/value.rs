@@ -2,7 +2,7 @@ use super::disk::DiskError;
 use super::layout::{self, VersionKey};
 use super::{SECRETS, Vault, VaultError, disk};
 use crate::crypto::{Binding, Ct8, OpenError, open_value};
-use crate::model::{Content, Record, SecretName, SecretValue, VersionId};
+use crate::model::{Content, Digest, Kind, Record, SecretName, SecretValue, VersionId};
 
 /// The largest value file, in bytes (crypto.md section 2).
 pub(super) const MAX: usize = 160 * 1024;
@@ -14,7 +14,7 @@ impl Vault {
     /// A version may have several files, made by several clones: the one with the
     /// smallest hash that is right is taken.
     pub fn read(&self, record: &Record, id: &VersionId) -> Result<SecretValue, VaultError> {
-        let keys = self.need_keys()?;
+        self.need_keys()?;
         let name = &record.name;
         let content = record.state.versions.get(id).map(|meta| meta.content);
         let Some(Content::Value { kind, digest }) = content else {
@@ -29,11 +29,36 @@ impl Vault {
             name,
             version: id,
         };
+        let wanted = (kind, digest);
+        // Most often it is where the folder's last listing says.
+        let (folder, start) = place(name, id);
+        let likely = self.listings.beginning(&self.root, &folder, &start)?;
+        if let Ok(Some(value)) = self.first(value_files(&folder, &start, likely), &binding, wanted)
+        {
+            return Ok(value);
+        }
+        let found = self.first(self.value_paths(name, id)?, &binding, wanted)?;
+        found.ok_or_else(|| VaultError::ValueMissing {
+            name: name.clone(),
+            version: id.clone(),
+            path: self.root.full(&format!("{SECRETS}/{}", prefix(name, id))),
+        })
+    }
+
+    /// The value of the first of these files that holds the wanted one; `None` if there
+    /// are no files.
+    fn first(
+        &self,
+        paths: Vec<String>,
+        binding: &Binding<'_>,
+        (kind, digest): (Kind, Digest),
+    ) -> Result<Option<SecretValue>, VaultError> {
+        let keys = self.need_keys()?;
         let mut failed = None;
-        for path in self.value_paths(name, id)? {
+        for path in paths {
             let full = self.root.full(&path);
             let opened = match self.root.read(&path, MAX) {
-                Ok((bytes, _)) => open_value(&bytes, &binding, keys),
+                Ok((bytes, _)) => open_value(&bytes, binding, keys),
                 // Replaced or collected between the listing and now.
                 Err(error) if error.is_not_found() => continue,
                 Err(DiskError::TooLarge { .. }) => Err(OpenError::TooLarge),
@@ -43,7 +68,7 @@ impl Vault {
                 Ok(opened) => {
                     let value = opened.value;
                     if value.kind() == kind && keys.digest(&value)? == digest {
-                        return Ok(value);
+                        return Ok(Some(value));
                     }
                     VaultError::OtherValue { path: full }
                 }
@@ -52,11 +77,7 @@ impl Vault {
             };
             failed.get_or_insert(error);
         }
-        Err(failed.unwrap_or_else(|| VaultError::ValueMissing {
-            name: name.clone(),
-            version: id.clone(),
-            path: self.root.full(&format!("{SECRETS}/{}", prefix(name, id))),
-        }))
+        failed.map_or(Ok(None), Err)
     }
 
     /// The files that by their names hold one version, sorted by hash.
@@ -65,29 +86,35 @@ impl Vault {
         name: &SecretName,
         id: &VersionId,
     ) -> Result<Vec<String>, VaultError> {
-        let metadata = format!("{SECRETS}/{}", layout::metadata_path(name));
-        let (folder, file) = disk::split(&metadata);
-        let stem = file.strip_suffix(".toml").unwrap_or(file);
-        let start = format!("{stem}.{}.", VersionKey::of(id));
-        let entries = match self.root.list(folder) {
+        let (folder, start) = place(name, id);
+        let entries = match self.root.list(&folder) {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             entries => entries?,
         };
-        let mut names: Vec<String> = entries
-            .into_iter()
-            .map(|entry| entry.name)
-            .filter(|name| {
-                name.strip_prefix(&start)
-                    .and_then(|rest| rest.strip_suffix(".age"))
-                    .is_some_and(|ct8| ct8.parse::<Ct8>().is_ok())
-            })
-            .collect();
-        names.sort();
-        Ok(names
-            .into_iter()
-            .map(|name| format!("{folder}/{name}"))
-            .collect())
+        let mut names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
+        names.retain(|name| name.starts_with(&start));
+        names.sort_unstable();
+        Ok(value_files(&folder, &start, names))
     }
+}
+
+/// The folder of a version's files, and what their names begin with.
+fn place(name: &SecretName, id: &VersionId) -> (String, String) {
+    let metadata = format!("{SECRETS}/{}", layout::metadata_path(name));
+    let (folder, file) = disk::split(&metadata);
+    let stem = file.strip_suffix(".toml").unwrap_or(file);
+    (folder.to_owned(), format!("{stem}.{}.", VersionKey::of(id)))
+}
+
+/// The paths of those names that are value files with this beginning.
+fn value_files(folder: &str, start: &str, names: Vec<String>) -> Vec<String> {
+    let is_one = |name: &String| {
+        let rest = name.strip_prefix(start);
+        let ct8 = rest.and_then(|rest| rest.strip_suffix(".age"));
+        ct8.is_some_and(|ct8| ct8.parse::<Ct8>().is_ok())
+    };
+    let files = names.into_iter().filter(is_one);
+    files.map(|name| format!("{folder}/{name}")).collect()
 }
 
 /// What the path of every file of a version begins with, below `secrets/`.
