@@ -130,7 +130,7 @@ impl Desk {
 }
 
 /// `$1` to `$9` are version ids; `$long(N)` is N letters x.
-fn expand(text: &str) -> String {
+pub(crate) fn expand(text: &str) -> String {
     let mut text = text.to_owned();
     for n in 1..=9 {
         let id = format!("0000000{n}-0000-4000-8000-000000000000");

@@ -23,6 +23,7 @@ mod clients_rust;
 mod endpoint_door;
 mod endpoint_verbs;
 mod frozen;
+mod fuzz;
 mod home;
 mod layers;
 mod moto;
