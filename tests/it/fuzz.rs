@@ -179,8 +179,11 @@ fn genuine() -> Vec<u8> {
     fs::read(root.join("fixtures/fuzz/claim/genuine")).unwrap()
 }
 
+/// The headers of a claim, each with its values, and the body.
+type Told = (BTreeSet<(String, Vec<Vec<u8>>)>, Vec<u8>);
+
 /// What a request says where blanks do not count: what is signed.
-fn told(bytes: &[u8]) -> (BTreeSet<(String, Vec<Vec<u8>>)>, Vec<u8>) {
+fn told(bytes: &[u8]) -> Told {
     let (headers, body) = claim_of(bytes);
     let words = |value: &[u8]| {
         let words = value.split(|b| matches!(b, b' ' | b'\t'));
