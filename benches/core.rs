@@ -84,6 +84,22 @@ fn vault(c: &mut Criterion) {
             black_box(vault.load().expect("reads").records.len())
         });
     });
+    group.bench_function("floor: the age crate alone, two threads", |b| {
+        let identity = age::x25519::Identity::generate();
+        let file = age::encrypt(&identity.to_public(), &[7; 1024]).expect("encrypts");
+        b.iter(|| {
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    let (identity, file) = (&identity, &file);
+                    scope.spawn(move || {
+                        for _ in 0..5_000 {
+                            black_box(age::decrypt(identity, file).expect("decrypts"));
+                        }
+                    });
+                }
+            });
+        });
+    });
     group.bench_function("decrypt every value, two threads", |b| {
         let loaded = vault.load().expect("reads");
         let records: Vec<&Record> = loaded.records.values().collect();
