@@ -10,7 +10,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use common::{NOW, id, name, value};
+use common::{NOW, id, name};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use strongroom::model::{
     Attributes, Author, Base, Change, Content, LocalView, Origin, Pair, Record, RemoteBase,
@@ -48,26 +48,8 @@ fn vault(c: &mut Criterion) {
             v += 1;
             let name = name(7);
             let mut tx = vault.begin("bench", NOW).expect("the lock");
-            let mut record = tx.record(&name).expect("reads").expect("is there");
-            let value = value(v);
-            let digest = tx
-                .add_value(&name, &id(7, v), &value, Some(NOW))
-                .expect("sealed");
-            let add = Change::AddVersion {
-                id: id(7, v),
-                meta: VersionMeta {
-                    created: Some(NOW),
-                    content: Content::Value {
-                        kind: value.kind(),
-                        digest,
-                    },
-                    parent: None,
-                    origin: Origin::Local,
-                },
-                labels: vec![StagingLabel::current()],
-            };
-            record.apply(&add, Author::Here).expect("a free id");
-            tx.put(record);
+            let record = tx.record(&name).expect("reads").expect("is there");
+            common::put(&mut tx, record, 7, v);
             tx.commit("bench", Durability::Each).expect("written")
         });
     });

@@ -82,29 +82,10 @@ fn run(vault: &Vault, stores: &BTreeMap<RemoteName, MemoryStore>) -> Report {
 }
 
 fn put(vault: &Vault, name: &SecretName, n: usize) {
-    use strongroom::model::{Author, Change, Content, Origin, StagingLabel, VersionMeta};
     let mut tx = vault.begin("bench", NOW).expect("the lock");
     tx.without_git();
-    let mut record = tx.record(name).expect("reads").expect("is there");
-    let value = value(n + 3);
-    let digest = tx
-        .add_value(name, &id(n, 3), &value, Some(NOW))
-        .expect("sealed");
-    let add = Change::AddVersion {
-        id: id(n, 3),
-        meta: VersionMeta {
-            created: Some(NOW),
-            content: Content::Value {
-                kind: value.kind(),
-                digest,
-            },
-            parent: record.state.current().cloned(),
-            origin: Origin::Local,
-        },
-        labels: vec![StagingLabel::current()],
-    };
-    record.apply(&add, Author::Here).expect("a free id");
-    tx.put(record);
+    let record = tx.record(name).expect("reads").expect("is there");
+    common::put(&mut tx, record, n, 3);
     tx.checkpoint(strongroom::vault::Durability::Bulk)
         .expect("written");
 }

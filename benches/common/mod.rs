@@ -8,7 +8,7 @@ use strongroom::model::{
     Attributes, Author, Change, Content, Origin, Record, SecretName, SecretValue, StagingLabel,
     Timestamp, VersionId, VersionMeta,
 };
-use strongroom::vault::{Durability, InitOptions, Vault};
+use strongroom::vault::{Durability, InitOptions, Transaction, Vault};
 
 /// The moment every measurement takes place.
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -48,33 +48,38 @@ pub(crate) fn vault(dir: &Path, count: usize) -> (Vault, Identity) {
     if count > 0 {
         let mut tx = vault.begin("bench", NOW).expect("the lock");
         for n in 0..count {
-            let (value, id) = (value(n), id(n, 1));
-            let digest = tx
-                .add_value(&name(n), &id, &value, Some(NOW))
-                .expect("sealed");
             let mut record = Record::new(name(n));
             let create = Change::Create {
                 attributes: Attributes::default(),
                 version: None,
             };
-            let add = Change::AddVersion {
-                id,
-                meta: VersionMeta {
-                    created: Some(NOW),
-                    content: Content::Value {
-                        kind: value.kind(),
-                        digest,
-                    },
-                    parent: None,
-                    origin: Origin::Local,
-                },
-                labels: vec![StagingLabel::current()],
-            };
             record.apply(&create, Author::Here).expect("a free name");
-            record.apply(&add, Author::Here).expect("a free id");
-            tx.put(record);
+            put(&mut tx, record, n, 1);
         }
         tx.commit("bench", Durability::Bulk).expect("written");
     }
     (vault, member)
+}
+
+/// Seals a [`value`] as version `v` of secret `n`, AWSCURRENT from then on.
+pub(crate) fn put(tx: &mut Transaction<'_>, mut record: Record, n: usize, v: usize) {
+    let (value, id) = (value(n + v), id(n, v));
+    let digest = tx
+        .add_value(&record.name, &id, &value, Some(NOW))
+        .expect("sealed");
+    let add = Change::AddVersion {
+        id,
+        meta: VersionMeta {
+            created: Some(NOW),
+            content: Content::Value {
+                kind: value.kind(),
+                digest,
+            },
+            parent: record.state.current().cloned(),
+            origin: Origin::Local,
+        },
+        labels: vec![StagingLabel::current()],
+    };
+    record.apply(&add, Author::Here).expect("a free id");
+    tx.put(record);
 }
