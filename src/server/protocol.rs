@@ -79,6 +79,15 @@ impl Reply {
         }
     }
 
+    /// The same, with the secret it is about, by the vault's name, for the access log.
+    #[must_use]
+    pub fn about(self, secret: impl Into<Option<SecretName>>) -> Self {
+        Self {
+            secret: secret.into(),
+            ..self
+        }
+    }
+
     /// A success without a body.
     pub fn empty() -> Self {
         Self::json(Vec::new())

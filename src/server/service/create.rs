@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::protocol::{Call, Code, Fault, Reply};
 use super::describe::Replica;
 use super::input::{self, Checks, SecretText, parse};
-use super::put::{NewVersion, no_external};
+use super::put::{NewVersion, no_external, token_in_use};
 use super::{Service, apply, is_gone, json};
 use crate::model::{
     Attributes, Change, Content, Details, Lifecycle, Record, SecretName, SecretValue, StagingLabel,
@@ -74,8 +74,8 @@ impl Service {
         };
         self.change(&name, call, |tx, record| {
             let arn = self.arn_of(call, record)?;
-            if let Some(again) = self.again(call, record, &id, value.as_ref(), &arn)? {
-                return again;
+            if !is_gone(record.state.lifecycle, call.stamp.now) {
+                return self.again(record, &id, value.as_ref(), &arn);
             }
             if record.state.lifecycle.is_scheduled() {
                 // Past its window: gone at AWS, history here.
@@ -110,7 +110,7 @@ impl Service {
             Ok(())
         })?;
         let found = self.shown(call, &name)?;
-        let mut reply = json(
+        Ok(json(
             &Created {
                 arn: &found.arn,
                 name: found.name.as_str(),
@@ -118,50 +118,40 @@ impl Service {
                 replication_status: found.replicas(),
             },
             1024,
-        )?;
-        reply.secret = Some(name);
-        Ok(reply)
+        )?
+        .about(name))
     }
 
     /// What a CreateSecret for a name that is taken comes to: nothing to do for the
-    /// same call again, else a fault. `None` if the name is free.
+    /// same call again, else a fault.
     fn again(
         &self,
-        call: &Call<'_>,
         record: &Record,
         id: &VersionId,
         value: Option<&SecretValue>,
         arn: &str,
-    ) -> Result<Option<Result<(), Fault>>, Fault> {
-        let name = &record.name;
-        let lifecycle = record.state.lifecycle;
-        if is_gone(lifecycle, call.stamp.now) {
-            return Ok(None);
-        }
-        if lifecycle != Lifecycle::Live {
-            return Ok(Some(Err(Fault::new(
+    ) -> Result<(), Fault> {
+        if record.state.lifecycle != Lifecycle::Live {
+            return Err(Fault::new(
                 Code::InvalidRequestException,
                 "You can't create this secret because a secret with this name is already scheduled for deletion.",
-            ))));
+            ));
         }
         let known = record.state.versions.get(id).map(|v| v.content);
-        Ok(Some(match (known, value) {
+        match (known, value) {
             (Some(Content::Value { digest, .. }), Some(value)) => {
                 match self.digest(value)? == digest {
                     true => Ok(()),
-                    false => {
-                        let text = format!(
-                            "You can't use ClientRequestToken {} because that value is already in use for a version of secret {arn}.",
-                            id.as_str()
-                        );
-                        Err(Fault::new(Code::ResourceExistsException, text))
-                    }
+                    false => Err(token_in_use(id, arn)),
                 }
             }
             _ => Err(Fault::new(
                 Code::ResourceExistsException,
-                format!("The operation failed because the secret {name} already exists."),
+                format!(
+                    "The operation failed because the secret {} already exists.",
+                    record.name
+                ),
             )),
-        }))
+        }
     }
 }

@@ -134,7 +134,5 @@ fn deleted(
         name: name.as_str(),
         deletion_date: seconds(date),
     };
-    let mut reply = json(&answer, 1024)?;
-    reply.secret = local.cloned();
-    Ok(reply)
+    Ok(json(&answer, 1024)?.about(local.cloned()))
 }

@@ -229,7 +229,7 @@ impl Service {
     }
 
     /// Changes one secret under the vault's lock. `edit` gets the record as it is now;
-    /// a record that it leaves as it was is not written.
+    /// a record that it leaves as it was is not written. The catalog has it afterwards.
     fn change<T>(
         &self,
         name: &SecretName,
@@ -244,15 +244,15 @@ impl Service {
         let before = tx.record(name).map_err(fault)?;
         let mut record = before.clone().unwrap_or_else(|| Record::new(name.clone()));
         let answer = edit(&mut tx, &mut record)?;
-        if before.as_ref() == Some(&record) {
-            return Ok(answer);
+        let mut kept = before;
+        if kept.as_ref().is_none_or(|before| *before != record) {
+            tx.put(record);
+            tx.date_changes().map_err(fault)?;
+            kept = tx.record(name).map_err(fault)?;
+            let message = format!("{} {name} through the endpoint", call.operation);
+            tx.commit(&message, Durability::Each).map_err(fault)?;
         }
-        tx.put(record);
-        tx.date_changes().map_err(fault)?;
-        let record = tx.record(name).map_err(fault)?;
-        let message = format!("{} {name} through the endpoint", call.operation);
-        tx.commit(&message, Durability::Each).map_err(fault)?;
-        if let Some(record) = record {
+        if let Some(record) = kept {
             let mut catalog = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
             catalog.put(record);
         }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::protocol::{Call, Caller, Code, Fault};
 use super::catalog::Catalog;
 use super::input::Checks;
-use super::{Service, Shared, is_gone, not_found, vault_fault};
+use super::{Service, Shared, is_gone, not_found};
 use crate::config::Config;
 use crate::model::{Record, RemoteFacts, RemoteName, SecretName, Timestamp};
 
@@ -193,6 +193,33 @@ impl Site<'_> {
             }
         }
     }
+
+    /// The secret that a SecretId means, whatever the key's grant says of it.
+    fn look_up(&self, call: &Call<'_>, id: &str) -> Result<Found, Fault> {
+        let found = match is_arn(id) {
+            true => self.by_arn(id),
+            false => self.by_name(id),
+        };
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let grant = &call.caller.grant;
+        // Who may not see a name learns nothing of whether it is there.
+        if !grant.only.is_empty() {
+            let name: Option<SecretName> = id.parse().ok();
+            let local = name.and_then(|n| self.local(&n));
+            if !local.is_some_and(|n| grant.covers(&n)) {
+                return Err(denied(call, id));
+            }
+        }
+        if let Some(why) = self.catalog.blocked.get(id) {
+            return Err(Fault::new(
+                Code::DecryptionFailure,
+                format!("strongroom: the metadata of {id} is not believed: {why}"),
+            ));
+        }
+        Err(not_found())
+    }
 }
 
 /// Six characters of `[A-Za-z0-9]`.
@@ -216,6 +243,11 @@ fn suffix(vault_id: &str, record: &Record) -> String {
         .filter_map(|b| ALPHABET.get(usize::from(*b) % ALPHABET.len()))
         .map(|b| char::from(*b))
         .collect()
+}
+
+/// Whether a SecretId is an ARN, full or partial, rather than a name.
+fn is_arn(id: &str) -> bool {
+    id.starts_with("arn:")
 }
 
 /// The check of a name, and of a SecretId that is no ARN (aws.md section 2).
@@ -243,6 +275,17 @@ fn denied(call: &Call<'_>, what: &str) -> Fault {
 }
 
 impl Service {
+    /// Lets `look` see the vault as the caller does.
+    fn at_site<T>(&self, call: &Call<'_>, look: impl FnOnce(&Site<'_>) -> T) -> T {
+        let config = self.vault.config();
+        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
+        look(&Site {
+            caller: call.caller,
+            config: &config,
+            catalog: &catalog,
+        })
+    }
+
     /// Finds the secret that a SecretId means. It may be scheduled for deletion.
     pub(super) fn find(&self, call: &Call<'_>, id: Option<&str>) -> Result<Found, Fault> {
         let mut checks = Checks::default();
@@ -250,41 +293,11 @@ impl Service {
         checks.length("secretId", id, 1..=2048);
         checks.finish()?;
         let id = id.unwrap_or_default();
-        let is_arn = id.starts_with("arn:");
-        if !is_arn {
+        if !is_arn(id) {
             check_name(id)?;
         }
-        let config = self.vault.config();
-        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
-        let site = Site {
-            caller: call.caller,
-            config: &config,
-            catalog: &catalog,
-        };
-        let found = match is_arn {
-            true => site.by_arn(id),
-            false => site.by_name(id),
-        };
+        let found = self.at_site(call, |site| site.look_up(call, id))?;
         let grant = &call.caller.grant;
-        let Some(found) = found else {
-            // Who may not see a name learns nothing of whether it is there.
-            if !grant.only.is_empty() {
-                let name: Option<SecretName> = id.parse().ok();
-                if !name
-                    .and_then(|n| site.local(&n))
-                    .is_some_and(|n| grant.covers(&n))
-                {
-                    return Err(denied(call, id));
-                }
-            }
-            if let Some(why) = catalog.blocked.get(id) {
-                return Err(Fault::new(
-                    Code::DecryptionFailure,
-                    format!("strongroom: the metadata of {id} is not believed: {why}"),
-                ));
-            }
-            return Err(not_found());
-        };
         if !grant.covers(&found.record.name) {
             return Err(denied(call, id));
         }
@@ -297,72 +310,44 @@ impl Service {
     /// Every secret that the caller sees, by the vault's names; those that are gone
     /// are left out, those scheduled for deletion are not.
     pub(super) fn all(&self, call: &Call<'_>) -> Vec<Found> {
-        let config = self.vault.config();
-        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
-        let site = Site {
-            caller: call.caller,
-            config: &config,
-            catalog: &catalog,
-        };
-        let records = catalog.records.values().filter(|record| {
+        let is_seen = |record: &&Shared<Record>| {
             !is_gone(record.state.lifecycle, call.stamp.now)
                 && call.caller.grant.covers(&record.name)
-        });
-        records.filter_map(|record| site.show(record)).collect()
+        };
+        self.at_site(call, |site| {
+            let records = site.catalog.records.values().filter(is_seen);
+            records.filter_map(|record| site.show(record)).collect()
+        })
     }
 
     /// The vault's name for a secret that the caller wants to make.
     pub(super) fn new_name(&self, call: &Call<'_>, name: &str) -> Result<SecretName, Fault> {
         check_name(name)?;
-        let config = self.vault.config();
-        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
-        let site = Site {
-            caller: call.caller,
-            config: &config,
-            catalog: &catalog,
-        };
-        let local = name.parse().ok().and_then(|name| site.local(&name));
-        match local {
+        let local = name.parse().ok();
+        match local.and_then(|name| self.at_site(call, |site| site.local(&name))) {
             Some(local) if call.caller.grant.covers(&local) => Ok(local),
             _ => Err(denied(call, name)),
         }
     }
 
-    /// A record as the caller sees it, after a change.
+    /// A record as the caller sees it, after [`Self::change`].
     pub(super) fn shown(&self, call: &Call<'_>, name: &SecretName) -> Result<Found, Fault> {
-        let record = self.vault.record(name).map_err(|e| vault_fault(&e))?;
-        let record = Shared::new(record.ok_or_else(not_found)?);
-        let config = self.vault.config();
-        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
-        let site = Site {
-            caller: call.caller,
-            config: &config,
-            catalog: &catalog,
-        };
-        site.show(&record).ok_or_else(not_found)
+        self.at_site(call, |site| site.show(site.catalog.records.get(name)?))
+            .ok_or_else(not_found)
     }
 
     /// The ARN of a record for this caller.
     pub(super) fn arn_of(&self, call: &Call<'_>, record: &Record) -> Result<String, Fault> {
-        let config = self.vault.config();
-        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
-        let site = Site {
-            caller: call.caller,
-            config: &config,
-            catalog: &catalog,
-        };
-        let found = site.show(&Shared::new(record.clone()));
+        let record = Shared::new(record.clone());
+        let found = self.at_site(call, |site| site.show(&record));
         Ok(found.ok_or_else(not_found)?.arn)
     }
 
     /// The full ARN that a missing name would have, for the answer of a forced
     /// deletion of nothing (aws.md section 6).
     pub(super) fn invented_arn(&self, call: &Call<'_>, name: &SecretName) -> String {
-        let account = call.caller.account.as_deref().unwrap_or(NOBODY);
         let mut record = Record::new(name.clone());
         record.details.created = Some(call.stamp.now);
-        let suffix = suffix(&self.vault.config().vault_id, &record);
-        let region = &call.caller.region;
-        format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}-{suffix}")
+        self.at_site(call, |site| site.local_arn(&record, name))
     }
 }

@@ -88,9 +88,7 @@ impl Service {
             name: found.name.as_str(),
             resource_policy: found.record.details.policy.as_deref(),
         };
-        let mut reply = json(&shown, 4096)?;
-        reply.secret = Some(found.record.name.clone());
-        Ok(reply)
+        Ok(json(&shown, 4096)?.about(found.record.name.clone()))
     }
 
     pub(super) fn delete_resource_policy(&self, call: &Call<'_>) -> Result<Reply, Fault> {

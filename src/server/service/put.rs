@@ -144,7 +144,7 @@ impl Service {
             self.add_version(call, tx, record, new)?;
             Ok(record.clone())
         })?;
-        let mut reply = json(
+        Ok(json(
             &Stored {
                 arn: &found.arn,
                 name: found.name.as_str(),
@@ -152,9 +152,8 @@ impl Service {
                 version_stages: Some(stages_of(&record.state, &id)),
             },
             1024,
-        )?;
-        reply.secret = Some(record.name);
-        Ok(reply)
+        )?
+        .about(record.name))
     }
 
     pub(super) fn update_secret(&self, call: &Call<'_>) -> Result<Reply, Fault> {
@@ -199,7 +198,7 @@ impl Service {
             }
             Ok(())
         })?;
-        let mut reply = json(
+        Ok(json(
             &Stored {
                 arn: &found.arn,
                 name: found.name.as_str(),
@@ -207,14 +206,13 @@ impl Service {
                 version_stages: None,
             },
             1024,
-        )?;
-        reply.secret = Some(found.record.name.clone());
-        Ok(reply)
+        )?
+        .about(found.record.name.clone()))
     }
 }
 
 /// The fault for a token that is the id of a version with other content.
-fn token_in_use(id: &VersionId, arn: &str) -> Fault {
+pub(super) fn token_in_use(id: &VersionId, arn: &str) -> Fault {
     let id = id.as_str();
     Fault::new(
         Code::ResourceExistsException,

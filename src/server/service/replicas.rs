@@ -95,9 +95,7 @@ impl Found {
     }
 
     fn answer(&self, answer: &Replicated<'_>) -> Result<Reply, Fault> {
-        let mut reply = json(answer, 1024)?;
-        reply.secret = Some(self.record.name.clone());
-        Ok(reply)
+        Ok(json(answer, 1024)?.about(self.record.name.clone()))
     }
 }
 

@@ -193,9 +193,7 @@ impl Found {
             name: self.name.as_str(),
             version_id: version.map(VersionId::as_str),
         };
-        let mut reply = json(&answer, 1024)?;
-        reply.secret = Some(self.record.name.clone());
-        Ok(reply)
+        Ok(json(&answer, 1024)?.about(self.record.name.clone()))
     }
 }
 

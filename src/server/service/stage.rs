@@ -34,9 +34,7 @@ impl Found {
             arn: &self.arn,
             name: self.name.as_str(),
         };
-        let mut reply = json(&named, 1024)?;
-        reply.secret = Some(self.record.name.clone());
-        Ok(reply)
+        Ok(json(&named, 1024)?.about(self.record.name.clone()))
     }
 }
 

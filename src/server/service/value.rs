@@ -108,9 +108,7 @@ impl Service {
         let found = self.find(call, request.secret_id.as_deref())?;
         let id = request.version_id.as_deref();
         let read = self.read(call, found, id, request.version_stage.as_deref())?;
-        let mut reply = json(&read.answer(), read.room())?;
-        reply.secret = Some(read.found.record.name.clone());
-        Ok(reply)
+        Ok(json(&read.answer(), read.room())?.about(read.found.record.name.clone()))
     }
 
     pub(super) fn batch_get_secret_value(&self, call: &Call<'_>) -> Result<Reply, Fault> {
