@@ -7,14 +7,16 @@
 //! `lock` and when the process ends.
 //!
 //! Nothing here prints or reads the environment; the time comes from a [`Clock`] that
-//! is passed in. logind is not listened to, since a D-Bus client is a larger tree than
-//! the rest of this room: a suspend is noticed right after it, before anything is
-//! answered, by the clock that counts it and the one that does not.
+//! is passed in. A suspend is heard of from logind where there is one, and noticed right
+//! after it, before anything is answered, by the clock that counts it and the one that
+//! does not.
 
 mod client;
 mod connection;
 mod error;
 mod journal;
+#[cfg(feature = "cli")]
+mod logind;
 mod memory;
 mod protocol;
 mod server;

@@ -153,6 +153,15 @@ impl Server {
         self.shared.hold(vault, keyring, lifetime)
     }
 
+    /// Locks, too, when logind announces a suspend or the locking of a session.
+    /// `address` is the system bus in D-Bus's notation; only Unix sockets are gone to.
+    #[cfg(feature = "cli")]
+    pub fn listen_to_logind(&self, address: &str) {
+        if address.starts_with("unix:") {
+            super::logind::listen(&self.shared, address.to_owned());
+        }
+    }
+
     /// Serves until it is told to lock, the time of the last keyring is up, or `stop`
     /// can be read from. Then every key is wiped and the socket removed.
     pub fn run(self, stop: impl AsFd) -> io::Result<()> {

@@ -33,6 +33,8 @@ pub(super) enum Gone {
     Asked,
     Expired,
     Slept,
+    #[cfg(feature = "cli")]
+    SessionLocked,
     Ended,
 }
 
@@ -42,6 +44,8 @@ impl Gone {
             Self::Asked => "as asked",
             Self::Expired => "its time is up",
             Self::Slept => "the machine was suspended",
+            #[cfg(feature = "cli")]
+            Self::SessionLocked => "the session was locked",
             Self::Ended => "the agent ends",
         }
     }

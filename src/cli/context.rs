@@ -85,6 +85,12 @@ pub(super) fn clock() -> Clock {
     })
 }
 
+/// Where the system's bus is (D-Bus specification, well-known message bus instances).
+pub(super) fn system_bus() -> String {
+    let said = var("DBUS_SYSTEM_BUS_ADDRESS").and_then(|address| address.into_string().ok());
+    said.unwrap_or_else(|| "unix:path=/var/run/dbus/system_bus_socket".to_owned())
+}
+
 /// A random UUID, as AWS recommends for ClientRequestTokens.
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 pub(super) fn new_uuid() -> String {

@@ -8,6 +8,7 @@
 )]
 
 mod agent;
+mod agent_logind;
 mod api;
 mod aws_changes;
 mod aws_faults;

@@ -41,6 +41,9 @@ pub struct Run {
     /// Where to listen
     #[arg(long)]
     socket: PathBuf,
+    /// The system's bus, in D-Bus's notation
+    #[arg(long)]
+    system_bus: String,
     /// The directory of the log
     #[arg(long)]
     log: Option<PathBuf>,
@@ -154,6 +157,7 @@ impl Run {
         };
         let journal = self.log.as_deref().map_or_else(Journal::none, journal);
         let server = Server::new(listener, clock(), journal).map_err(unexpected)?;
+        server.listen_to_logind(&self.system_bus);
         say(READY)?;
         let null = File::options()
             .write(true)

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::DONE;
 use super::agent::{READY, RUNNING, SWAPPED, journal, shown, stop_signals};
 use crate::agent::{BindError, Client, Lifetime, Listener, Server};
-use crate::cli::context::{Context, clock};
+use crate::cli::context::{Context, clock, system_bus};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::harden;
@@ -123,6 +123,7 @@ impl Unlock {
         let journal = ctx.agent_state().map(|dir| journal(&dir));
         let journal = journal.unwrap_or_else(crate::agent::Journal::none);
         let server = Server::new(listener, clock(), journal).map_err(unexpected)?;
+        server.listen_to_logind(&system_bus());
         server
             .hold(vault, &keyring, self.lifetime())
             .map_err(unexpected)?;
@@ -140,6 +141,7 @@ fn start(ctx: &Context, socket: &Path) -> Result<Client, CommandError> {
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
     command.args(["agent", "run", "--socket"]).arg(socket);
+    command.args(["--system-bus", &system_bus()]);
     if let Some(dir) = ctx.agent_state() {
         command.arg("--log").arg(dir);
     }
