@@ -4,15 +4,17 @@
 //! the text here is what stands before it (book, formats/vault).
 
 mod check;
+mod freshness;
 mod preferences;
 mod quote;
 mod read;
 
 use std::collections::BTreeMap;
 
-use crate::model::{Direction, RemoteName, Scope};
+use crate::model::{Direction, RemoteName, Scope, SecretName};
 
 pub use check::BadValue;
+pub use freshness::{Freshness, FreshnessRules, OnStale, Span, SpanError};
 pub use preferences::{Holder, Preferences};
 pub(crate) use quote::{entry, line, quote};
 pub use read::ConfigError;
@@ -31,6 +33,8 @@ pub struct Config {
     pub recovery_window: u8,
     /// The accounts and Regions to sync with, by the vault's names for them.
     pub remotes: BTreeMap<RemoteName, RemoteConfig>,
+    /// How old the knowledge of remotes may be, by prefix of secret names.
+    pub freshness: FreshnessRules,
 }
 
 /// How a vault uses git.
@@ -85,7 +89,13 @@ impl Config {
             },
             recovery_window: 30,
             remotes: BTreeMap::new(),
+            freshness: FreshnessRules::new(),
         }
+    }
+
+    /// The rule of freshness for a secret, with its prefix: of several the longest.
+    pub fn freshness_of(&self, name: &SecretName) -> Option<(&str, &Freshness)> {
+        freshness::rule(&self.freshness, name)
     }
 
     /// Reads the text of `strongroom.toml` without its mac. Keys that are absent have
@@ -109,6 +119,13 @@ impl Config {
         for (name, remote) in &self.remotes {
             out.push_str(&format!("\n[remote.{name}]\n"));
             remote.emit(&mut out);
+        }
+        for (prefix, rule) in &self.freshness {
+            out.push_str("\n[freshness.");
+            quote(prefix, &mut out);
+            out.push_str("]\n");
+            line("max_stale", &rule.max_stale.to_string(), &mut out);
+            line("on_stale", rule.on_stale.as_str(), &mut out);
         }
         out.push('\n');
         Ok(out)

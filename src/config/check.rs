@@ -43,6 +43,11 @@ impl Config {
             }
             remote.check()?;
         }
+        for prefix in self.freshness.keys() {
+            if !is_prefix(prefix) {
+                return bad("freshness", "its tables are prefixes of secret names");
+            }
+        }
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::preferences::{Holder, Preferences};
-use super::{BadValue, Config, RemoteConfig};
+use super::{BadValue, Config, Freshness, OnStale, RemoteConfig};
 use crate::model::{Direction, Escaped, RemoteName, Scope};
 
 /// Why `strongroom.toml` cannot be used. Lines count from 1.
@@ -104,6 +104,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
         "git",
         "max_delete",
         "remote",
+        "freshness",
     ])?;
     let vault_id = root.string("vault_id")?;
     let vault_id = vault_id.ok_or_else(|| root.missing("vault_id"))?;
@@ -142,6 +143,14 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
             if let Some(table) = remotes.table(name.as_str())? {
                 let remote = remote(&table, name.clone())?;
                 config.remotes.insert(name, remote);
+            }
+        }
+    }
+    if let Some(rules) = root.table("freshness")? {
+        for (key, _) in rules.table {
+            let prefix = key.get_ref().to_string();
+            if let Some(table) = rules.table(&prefix)? {
+                config.freshness.insert(prefix, freshness(&table)?);
             }
         }
     }
@@ -194,6 +203,24 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
             exclude: table.strings("exclude")?,
         },
         direction,
+    })
+}
+
+fn freshness(table: &Table<'_, '_>) -> Result<Freshness, ConfigError> {
+    table.only(&["max_stale", "on_stale"])?;
+    let max = table.string("max_stale")?;
+    let max = max.ok_or_else(|| table.missing("max_stale"))?;
+    let max_stale = max.value.parse().map_err(|_| {
+        max.refuse("must be a number of minutes, hours or days, as in 30m, 24h or 7d")
+    })?;
+    let on_stale = match table.string("on_stale")? {
+        None => OnStale::default(),
+        Some(found) => OnStale::from_word(&found.value)
+            .ok_or_else(|| found.refuse("must be warn or deny"))?,
+    };
+    Ok(Freshness {
+        max_stale,
+        on_stale,
     })
 }
 
@@ -317,7 +344,7 @@ impl<'a, 'i> Table<'a, 'i> {
         let found = self.find(key, "must be a table", DeValue::as_table)?;
         Ok(found.map(|found| Self {
             text: self.text,
-            path: format!("{}{key}.", self.path),
+            path: format!("{}{}.", self.path, Escaped(key)),
             start: self.span_of(key).start,
             table: found.value,
         }))

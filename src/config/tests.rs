@@ -28,6 +28,18 @@ fn full() -> Config {
         };
         config.remotes.insert(name, remote);
     }
+    for (prefix, max_stale, on_stale) in [
+        ("prod/", "24h", OnStale::Deny),
+        ("", "7d", OnStale::Warn),
+        ("a.b/", "30m", OnStale::Warn),
+    ] {
+        let max_stale = max_stale.parse().unwrap();
+        let rule = Freshness {
+            max_stale,
+            on_stale,
+        };
+        config.freshness.insert(prefix.to_owned(), rule);
+    }
     config
 }
 
@@ -72,6 +84,18 @@ fn settings_come_back_and_equal_settings_are_equal_bytes() {
     map = { local = "team/", remote = "" }
     include = ["team/", "b"]
     exclude = ["team/private"]
+
+    [freshness.""]
+    max_stale = "7d"
+    on_stale = "warn"
+
+    [freshness."a.b/"]
+    max_stale = "30m"
+    on_stale = "warn"
+
+    [freshness."prod/"]
+    max_stale = "24h"
+    on_stale = "deny"
     "#);
 }
 
@@ -113,6 +137,26 @@ fn each_bad_text_is_named_with_key_and_line() {
         (
             format!("{base}recovery_window = 1000\n"),
             "line 3: recovery_window: must be 7 to 30 days",
+        ),
+        (
+            format!("{base}[freshness.\"prod/\"]\non_stale = \"warn\"\n"),
+            "line 3: freshness.prod/.max_stale is missing",
+        ),
+        (
+            format!("{base}[freshness.\"prod/\"]\nmax_stale = \"1w\"\n"),
+            "line 4: freshness.prod/.max_stale: must be a number of minutes, hours or days, as in 30m, 24h or 7d",
+        ),
+        (
+            format!("{base}[freshness.\"prod/\"]\nmax_stale = \"1d\"\non_stale = \"ask\"\n"),
+            "line 5: freshness.prod/.on_stale: must be warn or deny",
+        ),
+        (
+            format!("{base}[freshness.\"prod/\"]\nmax_stal = \"1d\"\n"),
+            "line 4: unknown key freshness.prod/.max_stal, did you mean freshness.prod/.max_stale?",
+        ),
+        (
+            format!("{base}[freshness.\"a b\"]\nmax_stale = \"1d\"\n"),
+            "line 3: freshness: its tables are prefixes of secret names",
         ),
         (
             format!("{base}[git]\ncommit = 1\n"),
