@@ -4,7 +4,8 @@
 //! readable metadata; a two-way sync reconciles it with AWS accounts by version id.
 //!
 //! The rooms, from the inside out; imports run towards the lower number only and
-//! rooms of one layer do not import each other (`tests/it/layers.rs` holds that):
+//! rooms of one layer do not import each other, except that `watch` is built on `sync`
+//! (`tests/it/layers.rs` holds that):
 //!
 //! | layer | room | its job |
 //! |---|---|---|
@@ -17,6 +18,7 @@
 //! | 2 | `aws` | the only room that names an AWS type |
 //! | 3 | [`sync`] | carries out plans |
 //! | 3 | [`server`] | the local Secrets Manager endpoint: operations, front doors |
+//! | 3 | [`watch`] | keeps vault and remotes in step while nobody looks |
 //! | 3 | [`agent`] | holds unlocked keyrings for a while, and never gives them away |
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
 #![forbid(unsafe_code)]
@@ -34,3 +36,4 @@ pub mod server;
 pub mod store;
 pub mod sync;
 pub mod vault;
+pub mod watch;

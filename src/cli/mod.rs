@@ -13,6 +13,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod exit;
+mod freshness;
 mod harden;
 mod input;
 mod memory;

@@ -24,6 +24,16 @@ pub(super) fn minute(time: Option<Timestamp>) -> String {
     }
 }
 
+/// How long ago something was, as people say it.
+pub(super) fn age(millis: i64) -> String {
+    match millis / 60_000 {
+        ..1 => "just now".to_owned(),
+        m @ 1..60 => format!("{m} min ago"),
+        m @ 60..2880 => format!("{} h ago", m / 60),
+        m => format!("{} days ago", m / 1440),
+    }
+}
+
 /// `string`, `binary` or `no value`.
 pub(super) fn kind(meta: &VersionMeta) -> &'static str {
     match meta.content {

@@ -152,8 +152,19 @@ mod tests {
             assert_eq!(span(shown), span(text));
         }
         for bad in [
-            "", "m", "0m", "1", "1s", "1 h", "-1h", "+1h", "1.5h", "3651d", "1é",
-            "99999999999999999999d", "1w",
+            "",
+            "m",
+            "0m",
+            "1",
+            "1s",
+            "1 h",
+            "-1h",
+            "+1h",
+            "1.5h",
+            "3651d",
+            "1é",
+            "99999999999999999999d",
+            "1w",
         ] {
             assert_eq!(bad.parse::<Span>(), Err(SpanError), "{bad}");
         }

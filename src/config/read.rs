@@ -215,8 +215,9 @@ fn freshness(table: &Table<'_, '_>) -> Result<Freshness, ConfigError> {
     })?;
     let on_stale = match table.string("on_stale")? {
         None => OnStale::default(),
-        Some(found) => OnStale::from_word(&found.value)
-            .ok_or_else(|| found.refuse("must be warn or deny"))?,
+        Some(found) => {
+            OnStale::from_word(&found.value).ok_or_else(|| found.refuse("must be warn or deny"))?
+        }
     };
     Ok(Freshness {
         max_stale,

@@ -21,7 +21,7 @@ use super::keys::Keys;
 use super::limits::{BadBody, Limits};
 use super::listener::{self, Answered, Desk, Stop, Visitor, wiped};
 use super::tls::Tls;
-use super::{Answer, Call, Caller, Clock, Code, Fault, Reply};
+use super::{Answer, Call, Caller, Clock, Code, Fault, Reply, Standing};
 use crate::aws::signature::{Claim, Headers, SignatureError};
 use crate::model::Stamp;
 
@@ -123,6 +123,7 @@ fn refusal(status: u16, code: &'static str, text: &str) -> Reply {
         body: body.into_bytes().into(),
         code: Some(code),
         secret: None,
+        standing: None,
     }
 }
 
@@ -171,12 +172,23 @@ impl Desk for Door {
 }
 
 fn respond(reply: Reply) -> Answered {
+    let standing = reply.standing;
     let mut response = Response::new(wiped(reply.body));
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(SERVER, NAME);
+    say_standing(&mut response, standing);
     response
+}
+
+/// Says how fresh the values in an answer are.
+pub(super) fn say_standing(response: &mut Answered, standing: Option<Standing>) {
+    for (name, value) in standing.iter().flat_map(Standing::headers) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
 }
 
 impl Door {

@@ -31,7 +31,7 @@ mod tls;
 #[cfg(feature = "endpoint")]
 pub use access::AccessLog;
 #[cfg(feature = "endpoint")]
-pub use changes::{Changes, WatchError};
+pub use changes::Changes;
 #[cfg(feature = "endpoint")]
 pub use hosts::Hosts;
 #[cfg(feature = "endpoint")]
@@ -43,7 +43,7 @@ pub use listener::{Stop, Stopper};
 #[cfg(feature = "endpoint")]
 pub use tls::{Tls, TlsError};
 
-pub use protocol::{Answer, Call, Caller, Code, Fault, Grant, Reply};
+pub use protocol::{Answer, Call, Caller, Code, Fault, Grant, Reply, Standing};
 pub use service::Service;
 
 /// Where a door gets the moment and a fresh id for each request: nothing below the

@@ -3,7 +3,7 @@
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::model::{SecretName, Stamp};
+use crate::model::{SecretName, Stamp, Timestamp};
 
 /// Who asks, as the front door has found out and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,41 @@ pub struct Reply {
     /// The secret that was asked for, by the vault's name, where there is one; for
     /// the access log.
     pub secret: Option<SecretName>,
+    /// How fresh the values in it are; `None` where there are none, or none that a
+    /// remote has.
+    pub standing: Option<Standing>,
+}
+
+/// How fresh a value is: said in the headers of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// When its secret was last verified to be what the remotes have, if it ever was.
+    pub verified: Option<Timestamp>,
+    /// Whether that is longer ago than the vault's rules allow.
+    pub is_stale: bool,
+}
+
+impl Standing {
+    /// The header that says when; absent where it never was.
+    pub const VERIFIED: &str = "x-strongroom-verified";
+    /// The header that is `true` where it is stale, and absent otherwise.
+    pub const STALE: &str = "x-strongroom-stale";
+
+    /// What holds for several values in one answer: the oldest, and whether any is stale.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            verified: self.verified.min(other.verified),
+            is_stale: self.is_stale || other.is_stale,
+        }
+    }
+
+    /// The headers to send, with their values.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let verified = self.verified.map(|at| (Self::VERIFIED, at.to_string()));
+        let stale = self.is_stale.then(|| (Self::STALE, "true".to_owned()));
+        verified.into_iter().chain(stale)
+    }
 }
 
 impl Reply {
@@ -76,6 +111,7 @@ impl Reply {
             body: body.into(),
             code: None,
             secret: None,
+            standing: None,
         }
     }
 
@@ -101,6 +137,7 @@ impl From<&Fault> for Reply {
             body: fault.body().into(),
             code: Some(fault.code.as_str()),
             secret: None,
+            standing: None,
         }
     }
 }

@@ -23,7 +23,7 @@ use super::http;
 use super::limits::Limits;
 use super::listener::{self, Answered, Desk, Stop, Visitor, wiped};
 use super::query::{self, Asked, BadQuery};
-use super::{Answer, Caller, Clock, Reply};
+use super::{Answer, Caller, Clock, Reply, Standing};
 use crate::model::{SecretName, Stamp};
 
 /// The port of the agent and of the extension.
@@ -69,6 +69,7 @@ struct Outcome {
     body: Zeroizing<Vec<u8>>,
     secret: Option<SecretName>,
     code: Option<String>,
+    standing: Option<Standing>,
 }
 
 impl Outcome {
@@ -77,6 +78,7 @@ impl Outcome {
             status,
             body: text.as_bytes().to_vec().into(),
             secret: None,
+            standing: None,
             code: (status != 200).then(|| text.to_owned()),
         }
     }
@@ -108,7 +110,9 @@ impl Desk for Agent {
             };
             log.record(&stamp, &entry);
         }
-        respond(outcome.status, outcome.body)
+        let mut response = respond(outcome.status, outcome.body);
+        http::say_standing(&mut response, outcome.standing);
+        response
     }
 
     fn full(&self) -> Answered {
@@ -225,6 +229,7 @@ fn translate(reply: &Reply) -> Outcome {
         body,
         code: reply.code.map(str::to_owned),
         secret: reply.secret.clone(),
+        standing: reply.standing,
     };
     let broken = || {
         let body = br#"{"__type":"InternalFailure"}"#.to_vec();

@@ -109,6 +109,29 @@ pub(super) fn init(root: &Root) -> Result<(), String> {
     }
 }
 
+/// What git is in the middle of, by the files it leaves while it is (sync.md section 4).
+pub(super) fn under_way(root: &Root) -> Option<&'static str> {
+    const SIGNS: [(&str, &str); 6] = [
+        ("MERGE_HEAD", "a merge"),
+        ("rebase-merge", "a rebase"),
+        ("rebase-apply", "a rebase"),
+        ("CHERRY_PICK_HEAD", "a cherry-pick"),
+        ("REVERT_HEAD", "a revert"),
+        ("index.lock", "a change of its index"),
+    ];
+    let work = Work::open(root).ok().flatten()?;
+    let dir = work.repo.path();
+    let found = SIGNS.iter().find(|(file, _)| dir.join(file).exists());
+    found.map(|(_, what)| *what)
+}
+
+/// The commit that HEAD is at.
+pub(super) fn head(root: &Root) -> Option<String> {
+    let work = Work::open(root).ok().flatten()?;
+    let head = work.repo.head().ok()?;
+    head.target().map(|id| id.to_string())
+}
+
 /// The repository, and where in its work tree the vault lies.
 struct Work {
     repo: Repository,

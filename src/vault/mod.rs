@@ -16,7 +16,9 @@ pub mod layout;
 mod listing;
 mod lock;
 pub mod meta;
+mod presence;
 mod raw;
+mod sights;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -24,6 +26,8 @@ mod transaction;
 mod unlock;
 mod value;
 mod view;
+#[cfg(feature = "watch")]
+mod watching;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -43,10 +47,14 @@ pub use init::InitOptions;
 pub use keyring::{Keyring, KeyringError};
 pub use lock::LockError;
 pub use meta::{MetaError, RecordError};
+pub use presence::Presence;
+pub use sights::{Sights, Verified};
 pub use state::StateError;
 pub use transaction::{Commit, Durability, Transaction};
 pub use unlock::Trust;
 pub use view::Fetched;
+#[cfg(feature = "watch")]
+pub use watching::{Heard, Polled, Watching, WatchingError};
 
 use disk::Root;
 use state::{Place, State};
@@ -181,6 +189,17 @@ impl Vault {
             Ok(record) => Ok(Some(record)),
             Err(source) => Err(VaultError::metadata(self.root.full(&full), source)),
         }
+    }
+
+    /// What git is in the middle of in the vault's work tree, in a word of git's own;
+    /// `None` where it is at rest or not used. Files may be half checked out then.
+    pub fn git_under_way(&self) -> Option<&'static str> {
+        git::under_way(&self.root)
+    }
+
+    /// The commit that git's HEAD is at, if there is one.
+    pub fn git_head(&self) -> Option<String> {
+        git::head(&self.root)
     }
 
     /// Keeps what a remote showed, for use without a network.

@@ -8,4 +8,5 @@ mod permissions;
 mod pull;
 mod push;
 mod several;
+mod watch;
 mod world;

@@ -68,6 +68,12 @@ impl Binding {
         &self.name
     }
 
+    /// The secret that is bound.
+    pub(super) fn secret(&self, vault: &Vault) -> Result<SecretName, CommandError> {
+        let (selector, _, _) = self.find(vault)?;
+        Ok(selector.name)
+    }
+
     /// The value. The version is found in the vault's metadata, and its value asked of
     /// whoever has unlocked the vault.
     pub(super) fn value(

@@ -13,6 +13,8 @@ use super::binding::Binding;
 use crate::aws::signature::SigningSecret;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, CommandResult};
+use crate::cli::freshness;
+use crate::model::SecretName;
 use crate::server::http::{self, Door, Pass};
 use crate::server::proxy2773::{self, Agent};
 use crate::server::{Answer, Caller, Grant, Hosts, Key, KeyPair, Keys, Limits, Stopper};
@@ -84,6 +86,7 @@ impl Exec {
 
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         self.check_names()?;
+        self.check_freshness(ctx)?;
         let answer = endpoint::open_service(ctx)?;
         self.run_with(ctx, answer)
     }
@@ -108,6 +111,31 @@ impl Exec {
             }
         }
         Ok(())
+    }
+
+    /// Nothing that the program may see is stale without a word.
+    fn check_freshness(&self, ctx: &Context) -> Result<(), CommandError> {
+        let vault = ctx.open()?;
+        if vault.config().freshness.is_empty() {
+            return Ok(());
+        }
+        let bound: Result<Vec<SecretName>, CommandError> = self
+            .env
+            .iter()
+            .chain(&self.file)
+            .map(|binding| binding.secret(&vault))
+            .collect();
+        let (bound, grant) = (bound?, self.grant());
+        freshness::check_all(ctx, &vault, |name| {
+            grant.covers(name) || bound.contains(name)
+        })
+    }
+
+    fn grant(&self) -> Grant {
+        Grant {
+            read_only: self.read_only,
+            only: self.only.clone(),
+        }
     }
 
     pub(super) fn run_with(self, ctx: &Context, answer: Arc<dyn Answer>) -> CommandResult {
@@ -138,10 +166,7 @@ impl Exec {
         drop(vault);
 
         let pair = endpoint::mint()?;
-        let grant = Grant {
-            read_only: self.read_only,
-            only: self.only.clone(),
-        };
+        let grant = self.grant();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (front, front_at) = endpoint::listen(any).await?;
         let (agent, agent_at) = endpoint::listen(any).await?;

@@ -13,6 +13,7 @@ use crate::cli::clipboard;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
+use crate::cli::freshness;
 use crate::model::{Kind, SecretValue, Selector, StagingLabel};
 
 /// Print a value, exactly
@@ -55,6 +56,7 @@ impl Get {
         let vault = ctx.unlocked()?;
         let record = ctx.record(&vault, &self.selector.name)?;
         let id = self.selector.find(&record.state)?;
+        freshness::check_one(ctx, &vault, &record)?;
         let value = vault.read(&record, id)?;
         let bytes = match &self.field {
             Some(key) => field(&value, key, &self.selector)?,

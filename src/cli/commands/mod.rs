@@ -14,6 +14,7 @@ mod doctor;
 mod edit;
 mod exec;
 mod find;
+mod freshness;
 mod fsck;
 mod gc;
 mod generate;
@@ -37,6 +38,7 @@ mod status;
 mod sync;
 mod tag;
 mod unlock;
+mod watch;
 
 use clap::Subcommand;
 
@@ -79,6 +81,8 @@ pub enum Command {
     Restore(remove::Restore),
     #[command(subcommand)]
     Remote(remote::Remote),
+    #[command(subcommand)]
+    Freshness(freshness::Freshness),
     Status(status::Status),
     Fetch(sync::Fetch),
     Plan(plan::Plan),
@@ -86,6 +90,7 @@ pub enum Command {
     Sync(sync::Sync),
     Pull(sync::Pull),
     Push(sync::Push),
+    Watch(watch::Watch),
     Conflicts(conflicts::Conflicts),
     Resolve(resolve::Resolve),
     Exec(exec::Exec),
@@ -133,6 +138,7 @@ impl Command {
             Self::Rm(c) => c.run(ctx),
             Self::Restore(c) => c.run(ctx),
             Self::Remote(c) => c.run(ctx),
+            Self::Freshness(c) => c.run(ctx),
             Self::Status(c) => c.run(ctx),
             Self::Fetch(c) => c.run(ctx),
             Self::Plan(c) => c.run(ctx),
@@ -140,6 +146,7 @@ impl Command {
             Self::Sync(c) => c.run(ctx),
             Self::Pull(c) => c.run(ctx),
             Self::Push(c) => c.run(ctx),
+            Self::Watch(c) => c.run(ctx),
             Self::Conflicts(c) => c.run(ctx),
             Self::Resolve(c) => c.run(ctx),
             Self::Exec(c) => c.run(ctx),

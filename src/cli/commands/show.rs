@@ -1,4 +1,5 @@
 use clap::Args;
+use serde_json::json;
 
 use super::DONE;
 use crate::cli::context::Context;
@@ -22,8 +23,14 @@ impl Show {
         let Some(record) = vault.record(&self.name)? else {
             return Err(ctx.no_secret(&vault, &self.name));
         };
+        let sights = vault.sights(|remote| record.base.contains_key(remote))?;
+        let verified = sights.verified(&record);
         if ctx.ui.json() {
-            ctx.ui.json_data(&show::json_of(&record))?;
+            let mut answer = show::json_of(&record);
+            for (remote, at) in &verified {
+                answer["Remotes"][remote.as_str()]["Verified"] = json!(at.map(|t| t.to_string()));
+            }
+            ctx.ui.json_data(&answer)?;
             return DONE;
         }
         let ui = &ctx.ui;
@@ -47,6 +54,10 @@ impl Show {
         for (remote, base) in &record.base {
             if let Some(pair) = &base.pair {
                 ui.line(&format!("  remote       {remote}  {}", Escaped(&pair.arn)))?;
+            }
+            if let Some(at) = verified.get(remote) {
+                let at = at.map_or_else(|| "not known".to_owned(), |t| show::minute(Some(t)));
+                ui.line(&format!("  verified     {remote}  {at}"))?;
             }
             for label in base.intents.keys() {
                 ui.line(&format!("  not pushed   {remote}  {label}"))?;

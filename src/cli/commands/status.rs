@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use super::DONE;
 use crate::cli::context::{Context, now};
 use crate::cli::error::CommandResult;
-use crate::cli::show::count;
+use crate::cli::freshness;
+use crate::cli::show::{age, count};
 use crate::model::RemoteName;
 use crate::plan::Side;
 use crate::sync::{policy_of, prepare};
+use crate::vault::{Fetched, Loaded, Sights};
 
 /// Say where the vault stands against its remotes, without a network
 ///
@@ -46,7 +48,7 @@ impl Status {
                 remotes.push(json!({ "Name": name.as_str(), "Fetched": Value::Null }));
                 continue;
             };
-            let views = BTreeMap::from([(name.clone(), fetched.view)]);
+            let views = BTreeMap::from([(name.clone(), fetched.view.clone())]);
             let prepared = prepare(&vault, views, &policy_of(&vault, None))?;
             let count = |local: bool| {
                 prepared
@@ -65,6 +67,7 @@ impl Status {
                 .filter(|s| !s.conflicts.is_empty())
                 .count();
             let age = age(now().millis() - fetched.at.millis());
+            let (verified, bound) = verified(&loaded, name, &fetched);
             let text = if prepared.plan.is_quiet() {
                 format!("{name}: in step, as of {age}")
             } else {
@@ -77,8 +80,12 @@ impl Status {
                 "ToPush": push,
                 "ToPull": pull,
                 "InConflict": open,
+                "Verified": verified,
+                "Unverified": bound - verified,
             }));
         }
+        let stale = freshness::all(&vault, now())?;
+        let watch = super::watch::said(&vault)?;
         if ctx.ui.json() {
             ctx.ui.json_data(&json!({
                 "Vault": vault.root().display().to_string(),
@@ -87,6 +94,8 @@ impl Status {
                 "Blocked": loaded.blocked,
                 "Verified": loaded.verified,
                 "Remotes": remotes,
+                "Stale": stale.iter().map(freshness::Stale::json).collect::<Vec<_>>(),
+                "Watch": watch,
             }))?;
             return DONE;
         }
@@ -97,6 +106,18 @@ impl Status {
         ))?;
         for line in lines {
             ctx.ui.line(&line)?;
+        }
+        for line in super::watch::lines(watch.as_ref(), now()) {
+            ctx.ui.line(&line)?;
+        }
+        for stale in &stale {
+            let then = if stale.is_denied() { "; refused" } else { "" };
+            ctx.ui.line(&format!("{}{then}", stale.text(now())))?;
+        }
+        if !stale.is_empty() {
+            ctx.ui.hint(
+                "verify them with: strongroom fetch; bring them up to date with: strongroom sync",
+            );
         }
         if names.is_empty() {
             ctx.ui
@@ -112,11 +133,16 @@ impl Status {
     }
 }
 
-fn age(millis: i64) -> String {
-    match millis / 60_000 {
-        ..1 => "just now".to_owned(),
-        m @ 1..60 => format!("{m} min ago"),
-        m @ 60..2880 => format!("{} h ago", m / 60),
-        m => format!("{} days ago", m / 1440),
-    }
+/// How many live secrets a remote was seen to agree on, of how many it has.
+fn verified(loaded: &Loaded, remote: &RemoteName, fetched: &Fetched) -> (usize, usize) {
+    let mut sights = Sights::default();
+    sights.add(remote.clone(), fetched);
+    let live = loaded
+        .records
+        .values()
+        .filter(|r| r.state.lifecycle.is_live());
+    let seen = live.filter_map(|r| sights.verified(r).remove(remote));
+    seen.fold((0, 0), |(verified, all), at| {
+        (verified + usize::from(at.is_some()), all + 1)
+    })
 }

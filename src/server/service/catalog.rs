@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Shared;
 use crate::model::{Record, RemoteFacts, RemoteName, SecretName, Sight};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Sights, Vault, VaultError};
 
 /// Every secret of the vault as it was last read, and what the remotes said of it.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub(super) struct Catalog {
     pub(super) arns: HashMap<String, SecretName>,
     /// What was last seen of the remotes' own facts, by ARN.
     pub(super) facts: HashMap<String, Shared<RemoteFacts>>,
+    /// What the remotes last showed, and when.
+    pub(super) sights: Sights,
     /// One ARN of each remote: its account, where that is not pinned.
     pub(super) examples: BTreeMap<RemoteName, String>,
 }
@@ -28,19 +30,27 @@ impl Catalog {
         for record in loaded.records.into_values() {
             catalog.put(record);
         }
+        catalog.see(vault);
+        Ok(catalog)
+    }
+
+    /// Reads anew what the remotes last showed.
+    pub(super) fn see(&mut self, vault: &Vault) {
+        self.facts.clear();
+        self.sights = Sights::default();
         for remote in vault.config().remotes.keys() {
             // A view that cannot be read is as good as none: it only adds facts.
             let Ok(Some(fetched)) = vault.load_view(remote) else {
                 continue;
             };
+            self.sights.add(remote.clone(), &fetched);
             for sight in fetched.view.secrets.into_values() {
                 if let Sight::Seen(seen) = sight {
                     let arn = seen.facts.arn.clone();
-                    catalog.facts.insert(arn, Shared::new(seen.facts));
+                    self.facts.insert(arn, Shared::new(seen.facts));
                 }
             }
         }
-        Ok(catalog)
     }
 
     /// Reads one secret anew.

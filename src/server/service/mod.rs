@@ -9,6 +9,7 @@ mod create;
 mod deletion;
 mod describe;
 mod filter;
+mod freshness;
 mod input;
 mod list;
 mod page;
@@ -61,6 +62,8 @@ pub struct Service {
     /// flag spares most calls the lock.
     stale: Mutex<Stale>,
     is_stale: AtomicBool,
+    /// Whether a remote was asked since its view was read.
+    has_new_views: AtomicBool,
     locked: AtomicBool,
     values: Values,
     accessed: Mutex<BTreeMap<SecretName, Accessed>>,
@@ -111,6 +114,7 @@ impl Service {
             catalog: RwLock::new(catalog),
             stale: Mutex::default(),
             is_stale: AtomicBool::new(false),
+            has_new_views: AtomicBool::new(false),
             locked: AtomicBool::new(false),
             values: Values::default(),
             accessed: Mutex::default(),
@@ -136,9 +140,14 @@ impl Service {
         self.is_stale.store(true, Ordering::Release);
     }
 
-    /// Says that this file of the vault has changed. A metadata file is one secret to
+    /// Says that this file of the vault, or of what the remotes showed, has changed. A
+    /// metadata file is one secret to
     /// read anew, a value's file nothing at all: metadata is the commit point.
     pub fn mark_changed(&self, path: &Path) {
+        if path.starts_with(self.vault.state_dir()) {
+            self.has_new_views.store(true, Ordering::Release);
+            return;
+        }
         let below = path
             .strip_prefix(self.vault.root())
             .ok()
@@ -190,6 +199,11 @@ impl Service {
         }
         if self.is_stale.swap(false, Ordering::AcqRel) {
             self.refresh()?;
+        }
+        if self.has_new_views.swap(false, Ordering::AcqRel) {
+            let catalog = self.catalog.write();
+            let mut catalog = catalog.unwrap_or_else(PoisonError::into_inner);
+            catalog.see(&self.vault);
         }
         (operation.run)(self, call)
     }

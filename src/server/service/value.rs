@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::protocol::{Call, Code, Fault, Reply};
+use super::super::protocol::{Call, Code, Fault, Reply, Standing};
 use super::filter::{FilterInput, Filters};
 use super::input::{Checks, parse};
 use super::page::page;
@@ -70,6 +70,7 @@ struct Read {
     found: Found,
     id: VersionId,
     value: SecretValue,
+    standing: Option<Standing>,
     /// The base64 of a binary value.
     base64: zeroize::Zeroizing<String>,
 }
@@ -108,7 +109,9 @@ impl Service {
         let found = self.find(call, request.secret_id.as_deref())?;
         let id = request.version_id.as_deref();
         let read = self.read(call, found, id, request.version_stage.as_deref())?;
-        Ok(json(&read.answer(), read.room())?.about(read.found.record.name.clone()))
+        let mut reply = json(&read.answer(), read.room())?.about(read.found.record.name.clone());
+        reply.standing = read.standing;
+        Ok(reply)
     }
 
     pub(super) fn batch_get_secret_value(&self, call: &Call<'_>) -> Result<Reply, Fault> {
@@ -158,7 +161,10 @@ impl Service {
             errors,
             next_token,
         };
-        json(&answers, room)
+        let mut reply = json(&answers, room)?;
+        let standings = read.iter().filter_map(|one| one.standing);
+        reply.standing = standings.reduce(Standing::and);
+        Ok(reply)
     }
 
     /// One page of the secrets in use that filters let through, the oldest first.
@@ -227,6 +233,7 @@ impl Service {
                 })?
             }
         };
+        let standing = self.standing(call, &found)?;
         let value = self.value(&found, &id)?;
         self.note_read(&record.name, &id, now);
         let base64 = match value.kind() {
@@ -237,6 +244,7 @@ impl Service {
             found,
             id,
             value,
+            standing,
             base64: base64.into(),
         })
     }

@@ -1,0 +1,655 @@
+//! The loop: hear, wait for quiet, look, ask, plan, do what may be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+
+use super::event::{Event, Pause};
+use super::permit::{Held, gives_value, permit};
+use super::status::{RemoteStatus, Status};
+use super::timing::{Debounce, Found, Pace, SPACING, has_slept};
+use super::{Host, Moment, Options};
+use crate::config::Config;
+use crate::model::{RemoteName, RemoteView, SecretName, Timestamp};
+use crate::plan::Limits;
+use crate::store::{Silent, StoreError};
+use crate::sync::{self, Outcome, Prepared, Report, SyncError, apply_plan, compare, policy_of};
+use crate::vault::{Loaded, Presence, Vault, VaultError};
+
+/// How often everything is looked at, whatever was heard.
+const SCAN: Duration = Duration::from_secs(600);
+/// The longest nap: timers stand still while the machine is suspended.
+const NAP: Duration = Duration::from_secs(30);
+/// When to see again whether git is through, or the agent unlocked.
+const SOON: Duration = Duration::from_secs(2);
+/// When to try again after another process was busy with the vault.
+const BUSY: Duration = Duration::from_secs(5);
+/// When to try again after the vault could not be read.
+const BROKEN: Duration = Duration::from_secs(60);
+
+/// One remote.
+struct Line {
+    pace: Pace,
+    /// When it is asked next.
+    next: Duration,
+    asked: Option<Timestamp>,
+    synced: Option<Timestamp>,
+    /// What is wrong with it, as it was said.
+    trouble: Option<Event>,
+}
+
+/// Why a turn ended before its time.
+enum Stop {
+    Pause(Pause),
+    /// Look anew at once.
+    Again,
+    /// Somebody wants it all to end.
+    End,
+}
+
+impl From<VaultError> for Stop {
+    fn from(error: VaultError) -> Self {
+        Self::Pause(if error.is_locked() {
+            Pause::Locked
+        } else if error.is_busy() {
+            Pause::Busy(error.to_string())
+        } else {
+            Pause::Vault(chain(&error))
+        })
+    }
+}
+
+struct Run<'a, H: Host> {
+    vault: &'a Vault,
+    presence: &'a Presence<'a>,
+    host: &'a H,
+    options: &'a Options,
+    began: Moment,
+    last: Moment,
+    lines: BTreeMap<RemoteName, Line>,
+    stores: BTreeMap<RemoteName, H::Store>,
+    debounce: Debounce,
+    /// When to look at everything.
+    scan: Duration,
+    /// When a secret that waits for its time may go on.
+    again_at: Option<Duration>,
+    /// The secrets as they were when a plan was last made of them, and the settings. Our
+    /// own writes are in it, so that they wake nobody.
+    known: BTreeMap<SecretName, u64>,
+    settings: Option<u64>,
+    pushed: BTreeMap<SecretName, Duration>,
+    held: BTreeMap<SecretName, Held>,
+    conflicts: BTreeSet<(SecretName, String)>,
+    paused: Option<(Pause, Timestamp)>,
+    retry: Duration,
+    said: String,
+}
+
+/// Watches until `stop` is done; the step in hand is finished first. `heard` is told of
+/// every change of the vault's files.
+pub async fn run<H: Host>(
+    vault: &Vault,
+    presence: &Presence<'_>,
+    host: &H,
+    options: &Options,
+    heard: &Notify,
+    stop: impl Future<Output = ()>,
+) {
+    let now = host.moment();
+    let mut run = Run {
+        vault,
+        presence,
+        host,
+        options,
+        began: now,
+        last: now,
+        lines: BTreeMap::new(),
+        stores: BTreeMap::new(),
+        debounce: Debounce::default(),
+        scan: now.boot,
+        again_at: None,
+        known: BTreeMap::new(),
+        settings: None,
+        pushed: BTreeMap::new(),
+        held: BTreeMap::new(),
+        conflicts: BTreeSet::new(),
+        paused: None,
+        retry: now.boot,
+        said: String::new(),
+    };
+    let mut stop = std::pin::pin!(stop);
+    run.go(heard, stop.as_mut()).await;
+}
+
+impl<H: Host> Run<'_, H> {
+    async fn go(&mut self, heard: &Notify, mut stop: Pin<&mut impl Future<Output = ()>>) {
+        loop {
+            let now = self.host.moment();
+            if has_slept(self.last, now) {
+                self.host.say(&Event::Slept);
+                self.scan = now.boot;
+                self.ask_all(now.boot);
+            }
+            self.last = now;
+            let nap = match self.nap(now.boot) {
+                Some(nap) => nap,
+                None => match self.step(now.boot, stop.as_mut()).await {
+                    Ok(()) => Duration::ZERO,
+                    Err(Stop::End) => return,
+                    Err(Stop::Again) => {
+                        self.host.say(&Event::Dropped);
+                        self.scan = now.boot;
+                        self.ask_all(now.boot);
+                        SOON
+                    }
+                    Err(Stop::Pause(pause)) => {
+                        self.pause(pause);
+                        Duration::ZERO
+                    }
+                },
+            };
+            self.tell();
+            tokio::select! {
+                biased;
+                () = stop.as_mut() => return,
+                () = heard.notified() => self.debounce.hit(self.host.moment().boot),
+                () = tokio::time::sleep(nap.min(NAP)) => {}
+            }
+        }
+    }
+
+    /// How long there is nothing to do; `None` if there is something.
+    fn nap(&self, now: Duration) -> Option<Duration> {
+        let at = match &self.paused {
+            // A guard stops what is written, not what is looked at.
+            Some((pause, _)) if !matches!(pause, Pause::Guard(_)) => self.retry,
+            _ => {
+                let asks = self.lines.values().map(|line| line.next);
+                let looks = [Some(self.scan), self.debounce.due(), self.again_at];
+                let first = asks.chain(looks.into_iter().flatten()).min();
+                first.unwrap_or(now)
+            }
+        };
+        let nap = at.saturating_sub(now);
+        (!nap.is_zero()).then_some(nap)
+    }
+
+    async fn step(
+        &mut self,
+        now: Duration,
+        stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), Stop> {
+        self.may_work()?;
+        let blocked = self
+            .paused
+            .as_ref()
+            .is_some_and(|(pause, _)| !matches!(pause, Pause::Guard(_)));
+        if blocked {
+            self.resume();
+            // Whatever happened meanwhile was not looked at.
+            self.scan = now;
+            self.ask_all(now);
+        }
+        self.adopt_settings(now)?;
+        let looks = [Some(self.scan), self.debounce.due()];
+        if looks.into_iter().flatten().any(|at| at <= now) {
+            self.debounce.clear();
+            self.scan = now + SCAN;
+            let loaded = self.vault.load()?;
+            if marks(&loaded) != self.known {
+                self.ask_all(now);
+            }
+        }
+        if self.again_at.is_some_and(|at| at <= now) {
+            self.again_at = None;
+            self.ask_all(now);
+        }
+        let due = self.lines.iter().filter(|(_, line)| line.next <= now);
+        let due: BTreeSet<RemoteName> = due.map(|(remote, _)| remote.clone()).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        Box::pin(self.turn(&due, stop)).await
+    }
+
+    /// Refuses while the vault is locked or git is at work.
+    fn may_work(&self) -> Result<(), Stop> {
+        if self.host.is_locked() {
+            return Err(Stop::Pause(Pause::Locked));
+        }
+        match self.vault.git_under_way() {
+            Some(what) => Err(Stop::Pause(Pause::Git(what))),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything is asked at once.
+    fn ask_all(&mut self, now: Duration) {
+        for line in self.lines.values_mut() {
+            line.next = now;
+        }
+    }
+
+    /// Reads the settings if they changed: remotes may have come, gone or moved.
+    fn adopt_settings(&mut self, now: Duration) -> Result<(), Stop> {
+        let path = self.vault.root().join("strongroom.toml");
+        let text = std::fs::read(&path)
+            .map_err(|e| Stop::Pause(Pause::Vault(format!("{}: {e}", path.display()))))?;
+        let print = fingerprint(&text);
+        if self.settings == Some(print) {
+            return Ok(());
+        }
+        self.vault.reread_settings()?;
+        self.settings = Some(print);
+        let config = self.vault.config();
+        let wanted = |name: &RemoteName| {
+            self.options.remotes.is_empty() || self.options.remotes.contains(name)
+        };
+        // Connected anew, each as it is set up now.
+        self.stores.clear();
+        self.lines
+            .retain(|name, _| config.remotes.contains_key(name));
+        for name in config.remotes.keys().filter(|name| wanted(name)) {
+            let line = self.lines.entry(name.clone()).or_insert_with(|| Line {
+                pace: Pace::new(self.options.every),
+                next: now,
+                asked: None,
+                synced: None,
+                trouble: None,
+            });
+            line.next = now;
+        }
+        Ok(())
+    }
+
+    /// Asks some remotes, plans over them, and does what may be done.
+    async fn turn(
+        &mut self,
+        due: &BTreeSet<RemoteName>,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), Stop> {
+        let head = self.vault.git_head();
+        let met = self.met(due)?;
+        let views = tokio::select! {
+            biased;
+            () = stop.as_mut() => return Err(Stop::End),
+            views = self.ask(&met) => views?,
+        };
+        self.must_be_at(head.as_deref())?;
+        if views.is_empty() {
+            return Ok(());
+        }
+        let policy = policy_of(self.vault, None);
+        let asked: BTreeSet<RemoteName> = views.keys().cloned().collect();
+        let prepared = sync::prepare(self.vault, views, &policy)?;
+        let known = marks(&prepared.loaded);
+        let mut prepared = tokio::select! {
+            biased;
+            () = stop => return Err(Stop::End),
+            prepared = Box::pin(compare(self.vault, &self.stores, prepared, &policy, &Silent)) => prepared,
+        };
+        self.must_be_at(head.as_deref())?;
+        let limits = limits(&self.vault.config());
+        if let Err(halt) = prepared.plan.check(&prepared.base, &prepared.views, limits) {
+            self.known = known;
+            self.slow_down(&asked);
+            return Err(Stop::Pause(Pause::Guard(halt.to_string())));
+        }
+        self.resume();
+        let now = self.host.moment();
+        let permitted = permit(&mut prepared, &self.pushed, now.boot);
+        self.again_at = permitted.again_at;
+        self.say_held(permitted.held);
+        self.say_conflicts(&prepared);
+        self.known = known;
+        if !permitted.has_work {
+            self.slow_down(&asked);
+            return Ok(());
+        }
+        let options = sync::Options {
+            now: now.wall,
+            limits,
+            policy,
+            no_git: self.options.no_git,
+        };
+        let records = prepared.loaded.records.values();
+        let decided = records.filter(|r| !r.conflicts.is_empty());
+        let mut touched: BTreeSet<SecretName> = decided.map(|r| r.name.clone()).collect();
+        touched.extend(prepared.plan.secrets.keys().cloned());
+        let gives: BTreeSet<SecretName> = prepared
+            .plan
+            .secrets
+            .iter()
+            .filter(|(_, plan)| gives_value(plan))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let done = apply_plan(self.vault, &self.stores, prepared, &options, &Silent);
+        match Box::pin(done).await {
+            Ok(report) => {
+                self.note(&report, &gives, &asked);
+                self.take_in(&report, touched)
+            }
+            Err(SyncError::Vault(error)) => Err(error.into()),
+            Err(SyncError::Halted(halt)) => {
+                self.slow_down(&asked);
+                Err(Stop::Pause(Pause::Guard(halt.to_string())))
+            }
+            Err(SyncError::Remote { remote, source }) => {
+                self.trouble(&remote, &source);
+                Ok(())
+            }
+        }
+    }
+
+    /// Those of the remotes that were synced with before. The first meeting is for a
+    /// person: a wrong account is seen then or never.
+    fn met(&mut self, due: &BTreeSet<RemoteName>) -> Result<BTreeSet<RemoteName>, Stop> {
+        let loaded = self.vault.load()?;
+        let is_met = |remote: &RemoteName| {
+            let mut bases = loaded.records.values().map(|r| &r.base);
+            bases.any(|base| base.get(remote).is_some_and(|b| b.pair.is_some()))
+        };
+        let (met, unmet): (BTreeSet<_>, BTreeSet<_>) =
+            due.iter().cloned().partition(|remote| is_met(remote));
+        for remote in &unmet {
+            self.set_trouble(remote, Some(Event::Unmet(remote.clone())));
+        }
+        self.slow_down(&unmet);
+        Ok(met)
+    }
+
+    /// Asks remotes, all at once. One that does not answer is left out.
+    async fn ask(
+        &mut self,
+        remotes: &BTreeSet<RemoteName>,
+    ) -> Result<BTreeMap<RemoteName, RemoteView>, Stop> {
+        let config = self.vault.config();
+        for remote in remotes {
+            let Some(settings) = config.remotes.get(remote) else {
+                continue;
+            };
+            if !self.stores.contains_key(remote) {
+                match Box::pin(self.host.connect(settings)).await {
+                    Ok(store) => drop(self.stores.insert(remote.clone(), store)),
+                    Err(error) => self.trouble(remote, &error),
+                }
+            }
+        }
+        let now = self.host.moment().wall;
+        let asks = remotes.iter().filter_map(|remote| {
+            let store = self.stores.get(remote)?;
+            let ask = sync::fetch(self.vault, remote, store, now, &Silent);
+            Some(async move { (remote, ask.await) })
+        });
+        let answers = Box::pin(join_all(asks)).await;
+        let mut views = BTreeMap::new();
+        for (remote, answer) in answers {
+            match answer {
+                Ok(view) => {
+                    views.insert(remote.clone(), view);
+                    self.set_trouble(remote, None);
+                    if let Some(line) = self.lines.get_mut(remote) {
+                        line.asked = Some(now);
+                    }
+                }
+                Err(SyncError::Vault(error)) => return Err(error.into()),
+                Err(SyncError::Halted(halt)) => {
+                    self.slow_down(remotes);
+                    return Err(Stop::Pause(Pause::Guard(halt.to_string())));
+                }
+                Err(SyncError::Remote { source, .. }) => self.trouble(remote, &source),
+            }
+        }
+        Ok(views)
+    }
+
+    /// Drops the plan in hand if git has been at work since it was begun.
+    fn must_be_at(&self, head: Option<&str>) -> Result<(), Stop> {
+        self.may_work()?;
+        match self.vault.git_head().as_deref() == head {
+            true => Ok(()),
+            false => Err(Stop::Again),
+        }
+    }
+
+    /// Says and notes what a run did.
+    fn note(
+        &mut self,
+        report: &Report,
+        gives: &BTreeSet<SecretName>,
+        asked: &BTreeSet<RemoteName>,
+    ) {
+        let now = self.host.moment();
+        let is_done = |outcome: &Outcome| *outcome == Outcome::Done;
+        let given = gives
+            .iter()
+            .filter(|name| report.outcomes.get(*name).is_some_and(is_done));
+        self.pushed.retain(|_, at| *at + SPACING > now.boot);
+        self.pushed
+            .extend(given.map(|name| (name.clone(), now.boot)));
+        for (name, outcome) in &report.outcomes {
+            let why = match outcome {
+                Outcome::Done | Outcome::Again => continue,
+                Outcome::Superseded(why) | Outcome::Integrity(why) => why.clone(),
+                Outcome::Failed { remote, error } => format!("{remote}: {error}"),
+            };
+            self.host.say(&Event::Failed(name.clone(), why));
+        }
+        let secrets = report.outcomes.values().filter(|o| is_done(o)).count();
+        let is_news = secrets > 0 && report.copied + report.here + report.there > 0;
+        if is_news {
+            self.host.say(&Event::Synced {
+                secrets,
+                copied: report.copied,
+                here: report.here,
+                there: report.there,
+            });
+        }
+        if let Some(why) = &report.uncommitted {
+            self.host.say(&Event::Uncommitted(why.clone()));
+        }
+        if let Some((remote, error)) = &report.stopped {
+            self.trouble(remote, error);
+        }
+        for remote in asked {
+            if let Some(line) = self.lines.get_mut(remote)
+                && is_news
+            {
+                line.synced = Some(now.wall);
+            }
+        }
+        let fine = asked
+            .iter()
+            .filter(|r| report.stopped.as_ref().is_none_or(|(s, _)| s != *r));
+        let fine: BTreeSet<RemoteName> = fine.cloned().collect();
+        let missed = report.outcomes.values();
+        let is_live = is_news || missed.into_iter().any(|o| !is_done(o));
+        self.set_pace(
+            &fine,
+            if is_live {
+                Found::Changes
+            } else {
+                Found::Nothing
+            },
+        );
+    }
+
+    /// Takes what was just written for known.
+    fn take_in(&mut self, report: &Report, touched: BTreeSet<SecretName>) -> Result<(), Stop> {
+        // What we wrote ourselves is no news. An edit of another secret meanwhile is; one
+        // of the same secret, in the moment after our write, waits for the next plan.
+        let fresh = marks(&self.vault.load()?);
+        for name in touched {
+            match report.outcomes.get(&name) {
+                None | Some(Outcome::Done | Outcome::Again) => {}
+                // Somebody's edit came between.
+                Some(_) => continue,
+            }
+            match fresh.get(&name) {
+                Some(mark) => self.known.insert(name, *mark),
+                None => self.known.remove(&name),
+            };
+        }
+        Ok(())
+    }
+
+    fn say_held(&mut self, held: BTreeMap<SecretName, Held>) {
+        for (name, why) in &held {
+            let same = match (self.held.get(name), why) {
+                (Some(Held::Spaced(_)), Held::Spaced(_)) => true,
+                (before, why) => before == Some(why),
+            };
+            if !same {
+                self.host.say(&Event::Held(name.clone(), why.clone()));
+            }
+        }
+        self.held = held;
+    }
+
+    fn say_conflicts(&mut self, prepared: &Prepared) {
+        let found = prepared.plan.conflicts();
+        let found: BTreeSet<(SecretName, String)> =
+            found.map(|(n, c)| (n.clone(), c.to_string())).collect();
+        for (name, what) in found.difference(&self.conflicts) {
+            self.host.say(&Event::Conflict(name.clone(), what.clone()));
+        }
+        self.conflicts = found;
+    }
+
+    fn trouble(&mut self, remote: &RemoteName, error: &StoreError) {
+        // New credentials are found by connecting anew.
+        self.stores.remove(remote);
+        let event = Event::Trouble(remote.clone(), error.to_string());
+        self.set_trouble(remote, Some(event));
+        self.set_pace(&BTreeSet::from([remote.clone()]), Found::NoAnswer);
+    }
+
+    fn set_trouble(&mut self, remote: &RemoteName, trouble: Option<Event>) {
+        let Some(line) = self.lines.get_mut(remote) else {
+            return;
+        };
+        if line.trouble == trouble {
+            return;
+        }
+        match &trouble {
+            Some(event) => self.host.say(event),
+            None => self.host.say(&Event::Answers(remote.clone())),
+        }
+        line.trouble = trouble;
+    }
+
+    fn slow_down(&mut self, remotes: &BTreeSet<RemoteName>) {
+        self.set_pace(remotes, Found::Nothing);
+    }
+
+    fn set_pace(&mut self, remotes: &BTreeSet<RemoteName>, found: Found) {
+        let now = self.host.moment().boot;
+        for remote in remotes {
+            if let Some(line) = self.lines.get_mut(remote) {
+                line.pace = line.pace.after(found);
+                line.next = now + line.pace.delay(self.host.dice());
+            }
+        }
+    }
+
+    fn pause(&mut self, pause: Pause) {
+        let now = self.host.moment();
+        self.retry = now.boot
+            + match &pause {
+                Pause::Locked | Pause::Git(_) => SOON,
+                Pause::Busy(_) => BUSY,
+                Pause::Vault(_) | Pause::Guard(_) => BROKEN,
+            };
+        if self.paused.as_ref().is_some_and(|(old, _)| *old == pause) {
+            return;
+        }
+        self.host.say(&Event::Paused(pause.clone()));
+        self.paused = Some((pause, now.wall));
+    }
+
+    fn resume(&mut self) {
+        if self.paused.take().is_some() {
+            self.host.say(&Event::Resumed);
+        }
+    }
+
+    /// Says how it stands to whoever asks for the status.
+    fn tell(&mut self) {
+        let now = self.host.moment();
+        let wall = |at: Duration| {
+            let ahead = i64::try_from(at.saturating_sub(now.boot).as_millis());
+            let at = now.wall.millis().saturating_add(ahead.unwrap_or(0));
+            Timestamp::from_millis(at).to_string()
+        };
+        let remotes = self.lines.iter().map(|(remote, line)| {
+            let status = RemoteStatus {
+                asked: line.asked.map(|t| t.to_string()),
+                synced: line.synced.map(|t| t.to_string()),
+                next: Some(wall(line.next)),
+                trouble: line.trouble.as_ref().map(Event::to_string),
+            };
+            (remote.to_string(), status)
+        });
+        let status = Status {
+            pid: std::process::id(),
+            since: self.began.wall.to_string(),
+            remotes: remotes.collect(),
+            paused: self.paused.as_ref().map(|(pause, _)| pause.to_string()),
+            paused_since: self.paused.as_ref().map(|(_, at)| at.to_string()),
+            held: self
+                .held
+                .iter()
+                .map(|(name, why)| (name.to_string(), why.to_string()))
+                .collect(),
+            polled: self.options.polled.clone(),
+        };
+        let Ok(text) = serde_json::to_string(&status) else {
+            return;
+        };
+        // A status that cannot be written is no reason to stop.
+        if text != self.said && self.presence.say(&text).is_ok() {
+            self.said = text;
+        }
+    }
+}
+
+/// The deletions that stop a run, as the settings have them.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        count: config.max_delete.count,
+        percent: config.max_delete.percent,
+        folders: true,
+    }
+}
+
+/// What tells two states of the secrets apart.
+fn marks(loaded: &Loaded) -> BTreeMap<SecretName, u64> {
+    let each = loaded.records.iter();
+    each.map(|(name, record)| (name.clone(), fingerprint(format!("{record:?}").as_bytes())))
+        .collect()
+}
+
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
