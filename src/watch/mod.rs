@@ -16,7 +16,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use event::{Event, Pause};
-pub use permit::{Held, Permitted, permit};
+pub use permit::{Held, Permitted, Pushed, permit};
 pub use run::run;
 pub use status::{RemoteStatus, Status};
 pub use timing::{Debounce, Found, Pace, SPACING, has_slept, may_push_at};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::timing::may_push_at;
-use crate::model::{Change, Conflict, Record, SecretName};
+use crate::model::{Change, Conflict, Record, RemoteName, SecretName};
 use crate::plan::{Action, NoteKind, Plan, SecretPlan, Side};
 use crate::sync::Prepared;
 
@@ -56,17 +56,18 @@ pub struct Permitted {
     pub again_at: Option<Duration>,
 }
 
-/// Takes out of a plan whatever is not for an unattended run. `pushed` says when secrets
-/// were last given a value on a remote.
-pub fn permit(
-    prepared: &mut Prepared,
-    pushed: &BTreeMap<SecretName, Duration>,
-    now: Duration,
-) -> Permitted {
+/// When secrets were last given a value on a remote.
+pub type Pushed = BTreeMap<(SecretName, RemoteName), Duration>;
+
+/// Takes out of a plan whatever is not for an unattended run.
+pub fn permit(prepared: &mut Prepared, pushed: &Pushed, now: Duration) -> Permitted {
     let mut permitted = Permitted::default();
     for (name, plan) in &prepared.plan.secrets {
-        let since = pushed.get(name).copied();
-        if let Some(held) = hold(plan, since, now) {
+        let last = gives_value(plan).filter_map(|remote| {
+            let key = (name.clone(), remote.clone());
+            pushed.get(&key).copied()
+        });
+        if let Some(held) = hold(plan, last.max(), now) {
             if let Held::Spaced(at) = held {
                 permitted.again_at = Some(permitted.again_at.map_or(at, |other| other.min(at)));
             }
@@ -79,7 +80,8 @@ pub fn permit(
     permitted
 }
 
-/// Why a secret's plan is not for an unattended run, if it is not.
+/// Why a secret's plan is not for an unattended run, if it is not. `pushed` says when it
+/// was last given a value where it is to get one now.
 fn hold(plan: &SecretPlan, pushed: Option<Duration>, now: Duration) -> Option<Held> {
     for Action { on, change, .. } in &plan.actions {
         match change {
@@ -98,20 +100,20 @@ fn hold(plan: &SecretPlan, pushed: Option<Duration>, now: Duration) -> Option<He
     if plan.notes.iter().any(|n| n.kind == NoteKind::Revived) {
         return Some(Held::Revived);
     }
-    if gives_value(plan) {
-        return may_push_at(pushed, now).map(Held::Spaced);
-    }
-    None
+    may_push_at(pushed, now).map(Held::Spaced)
 }
 
-/// Whether a remote gets a value.
-pub(super) fn gives_value(plan: &SecretPlan) -> bool {
-    plan.actions.iter().any(|action| {
-        matches!(action.on, Side::Remote(_))
-            && matches!(
-                action.change,
-                Change::AddVersion { .. } | Change::Create { .. }
-            )
+/// The remotes that get a value.
+pub(super) fn gives_value(plan: &SecretPlan) -> impl Iterator<Item = &RemoteName> {
+    plan.actions.iter().filter_map(|action| {
+        let Side::Remote(remote) = &action.on else {
+            return None;
+        };
+        let gives = matches!(
+            action.change,
+            Change::AddVersion { .. } | Change::Create { .. }
+        );
+        gives.then_some(remote)
     })
 }
 
@@ -205,6 +207,18 @@ mod tests {
         }
     }
 
+    fn prepared(secrets: BTreeMap<SecretName, SecretPlan>) -> Prepared {
+        Prepared {
+            loaded: Loaded::default(),
+            base: Base::default(),
+            views: BTreeMap::new(),
+            plan: Plan {
+                secrets,
+                remotes: [prod()].into(),
+            },
+        }
+    }
+
     #[test]
     fn pulls_and_fast_forward_pushes_go_and_nothing_else_does() {
         let here = Side::Local;
@@ -255,18 +269,28 @@ mod tests {
 
     #[test]
     fn a_second_value_within_ten_minutes_waits_but_a_label_or_a_pull_does_not() {
-        let (pushed, soon) = (Some(Duration::from_secs(1000)), Duration::from_secs(1300));
+        let soon = Duration::from_secs(1300);
         let until = Duration::from_secs(1600);
+        let key = |remote: RemoteName| ("a".parse::<SecretName>().unwrap(), remote);
+        let before = |remote| Pushed::from([(key(remote), Duration::from_secs(1000))]);
+        let found = |side: Side, change: Change, pushed: &Pushed, now: Duration| {
+            let secrets = BTreeMap::from([("a".parse().unwrap(), plan(side, change))]);
+            let permitted = permit(&mut prepared(secrets), pushed, now);
+            permitted.held.into_values().next()
+        };
+        let pushed = before(prod());
         for (side, change, expected) in [
             (there(), add(), Some(Held::Spaced(until))),
             (there(), label(Some(id(2))), None),
             (there(), attributes(), None),
             (Side::Local, add(), None),
         ] {
-            assert_eq!(hold(&plan(side, change), pushed, soon), expected);
+            assert_eq!(found(side, change, &pushed, soon), expected);
         }
-        assert_eq!(hold(&plan(there(), add()), pushed, until), None);
-        assert_eq!(hold(&plan(there(), add()), None, soon), None);
+        assert_eq!(found(there(), add(), &pushed, until), None);
+        assert_eq!(found(there(), add(), &Pushed::new(), soon), None);
+        let elsewhere = before("dev".parse().unwrap());
+        assert_eq!(found(there(), add(), &elsewhere, soon), None);
     }
 
     #[test]
@@ -278,18 +302,9 @@ mod tests {
             (name("late"), plan(there(), add())),
             (name("go"), plan(there(), add())),
         ]);
-        let prepared = |secrets| Prepared {
-            loaded: Loaded::default(),
-            base: Base::default(),
-            views: BTreeMap::new(),
-            plan: Plan {
-                secrets,
-                remotes: [prod()].into(),
-            },
-        };
-        let pushed = BTreeMap::from([
-            (name("late"), Duration::from_secs(900)),
-            (name("wait"), Duration::from_secs(800)),
+        let pushed = Pushed::from([
+            ((name("late"), prod()), Duration::from_secs(900)),
+            ((name("wait"), prod()), Duration::from_secs(800)),
         ]);
         let mut some = prepared(secrets.clone());
         let permitted = permit(&mut some, &pushed, Duration::from_secs(1000));

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::event::{Event, Pause};
-use super::permit::{Held, gives_value, permit};
+use super::permit::{Held, Pushed, gives_value, permit};
 use super::status::{RemoteStatus, Status};
 use super::timing::{Debounce, Found, Pace, SPACING, has_slept};
 use super::{Host, Moment, Options};
@@ -82,7 +82,7 @@ struct Run<'a, H: Host> {
     /// own writes are in it, so that they wake nobody.
     known: BTreeMap<SecretName, u64>,
     settings: Option<u64>,
-    pushed: BTreeMap<SecretName, Duration>,
+    pushed: Pushed,
     held: BTreeMap<SecretName, Held>,
     conflicts: BTreeSet<(SecretName, String)>,
     paused: Option<(Pause, Timestamp)>,
@@ -209,11 +209,14 @@ impl<H: Host> Run<'_, H> {
             self.again_at = None;
             self.ask_all(now);
         }
-        let due = self.lines.iter().filter(|(_, line)| line.next <= now);
-        let due: BTreeSet<RemoteName> = due.map(|(remote, _)| remote.clone()).collect();
-        if due.is_empty() {
+        if self.lines.values().all(|line| line.next > now) {
             return Ok(());
         }
+        // One merge over all that can be had, so that what is held does not depend on
+        // whose turn it is.
+        let due = self.lines.iter();
+        let due = due.filter(|(_, line)| line.next <= now || line.trouble.is_none());
+        let due: BTreeSet<RemoteName> = due.map(|(remote, _)| remote.clone()).collect();
         Box::pin(self.turn(&due, stop)).await
     }
 
@@ -321,13 +324,10 @@ impl<H: Host> Run<'_, H> {
         let decided = records.filter(|r| !r.conflicts.is_empty());
         let mut touched: BTreeSet<SecretName> = decided.map(|r| r.name.clone()).collect();
         touched.extend(prepared.plan.secrets.keys().cloned());
-        let gives: BTreeSet<SecretName> = prepared
-            .plan
-            .secrets
-            .iter()
-            .filter(|(_, plan)| gives_value(plan))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let gives = prepared.plan.secrets.iter().flat_map(|(name, plan)| {
+            gives_value(plan).map(|remote| (name.clone(), remote.clone()))
+        });
+        let gives: BTreeSet<(SecretName, RemoteName)> = gives.collect();
         let done = apply_plan(self.vault, &self.stores, prepared, &options, &Silent);
         match Box::pin(done).await {
             Ok(report) => {
@@ -421,17 +421,17 @@ impl<H: Host> Run<'_, H> {
     fn note(
         &mut self,
         report: &Report,
-        gives: &BTreeSet<SecretName>,
+        gives: &BTreeSet<(SecretName, RemoteName)>,
         asked: &BTreeSet<RemoteName>,
     ) {
         let now = self.host.moment();
         let is_done = |outcome: &Outcome| *outcome == Outcome::Done;
-        let given = gives
-            .iter()
-            .filter(|name| report.outcomes.get(*name).is_some_and(is_done));
         self.pushed.retain(|_, at| *at + SPACING > now.boot);
-        self.pushed
-            .extend(given.map(|name| (name.clone(), now.boot)));
+        for given in gives {
+            if report.outcomes.get(&given.0).is_some_and(is_done) {
+                self.pushed.insert(given.clone(), now.boot);
+            }
+        }
         for (name, outcome) in &report.outcomes {
             let why = match outcome {
                 Outcome::Done | Outcome::Again => continue,

@@ -5,3 +5,4 @@ mod desk;
 mod errors;
 mod killed;
 mod story;
+mod watch;
