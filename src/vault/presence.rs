@@ -27,6 +27,8 @@ impl Vault {
     pub fn watch_alone(&self) -> Result<Presence<'_>, VaultError> {
         let path = self.state_dir().join(LOCK);
         let lock = Lock::acquire(&path, "watch", WAIT)?;
+        // One that was killed left its text, which is not ours.
+        self.state.root().remove(SAID).map_err(StateError::from)?;
         Ok(Presence {
             vault: self,
             _lock: lock,
@@ -109,5 +111,7 @@ mod tests {
         assert!(!vault.state_dir().join(SAID).exists());
         std::fs::write(vault.state_dir().join(SAID), "{}").unwrap();
         assert_eq!(vault.watch_said().unwrap(), None);
+        let _next = vault.watch_alone().unwrap();
+        assert_eq!(vault.watch_said().unwrap(), None, "it has said nothing yet");
     }
 }

@@ -30,6 +30,30 @@ fn aws_1_a_signed_request_is_answered_and_the_connection_kept() {
 }
 
 #[test]
+fn how_fresh_a_value_is_stands_in_the_headers_of_both_doors() {
+    let house = House::open();
+    let asked = |name: &str| {
+        let mut front = house.request();
+        front.body = format!(r#"{{"SecretId":"{name}"}}"#).into_bytes();
+        let agent = house.ask(&format!("/secretsmanager/get?secretId={name}"));
+        [front.signed().send(), agent.send()]
+    };
+    for answer in asked("stale") {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(
+            answer.headers["x-strongroom-verified"],
+            "2027-01-15T08:00:00.000Z"
+        );
+        assert_eq!(answer.headers["x-strongroom-stale"], "true");
+    }
+    for answer in asked("prod/db") {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let ours = |name: &&String| name.starts_with("x-strongroom");
+        assert_eq!(answer.headers.keys().find(ours), None);
+    }
+}
+
+#[test]
 fn aws_1_an_operation_without_output_has_an_empty_body() {
     let house = House::open();
     let request = house

@@ -15,7 +15,7 @@ use strongroom::server::http::{self, Door, Pass};
 use strongroom::server::proxy2773::{self, Agent};
 use strongroom::server::{
     AccessLog, Answer, Call, Caller, Clock, Code, Fault, Grant, Hosts, Key, Keys, Limits, Reply,
-    Stopper, Tls,
+    Standing, Stopper, Tls,
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -77,6 +77,11 @@ impl Answer for Double {
                     .into_bytes(),
                 );
                 reply.secret = name.parse().ok();
+                // What the service would say of a secret that nobody verified lately.
+                reply.standing = (name == "stale").then_some(Standing {
+                    verified: Some(Timestamp::from_secs(1_800_000_000)),
+                    is_stale: true,
+                });
                 reply
             }
             "TagResource" => Reply::empty(),
