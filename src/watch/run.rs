@@ -16,7 +16,7 @@ use super::timing::{Debounce, Found, Pace, SPACING, has_slept};
 use super::{Host, Moment, Options};
 use crate::config::Config;
 use crate::model::{RemoteName, RemoteView, SecretName, Timestamp};
-use crate::plan::Limits;
+use crate::plan::{Limits, NoteKind};
 use crate::store::{Silent, StoreError};
 use crate::sync::{self, Outcome, Prepared, Report, SyncError, apply_plan, compare, policy_of};
 use crate::vault::{Loaded, Presence, Vault, VaultError};
@@ -85,6 +85,8 @@ struct Run<'a, H: Host> {
     pushed: Pushed,
     held: BTreeMap<SecretName, Held>,
     conflicts: BTreeSet<(SecretName, String)>,
+    /// Secrets that cannot be vouched for, here or there.
+    blocked: BTreeMap<SecretName, String>,
     paused: Option<(Pause, Timestamp)>,
     retry: Duration,
     said: String,
@@ -118,6 +120,7 @@ pub async fn run<H: Host>(
         pushed: BTreeMap::new(),
         held: BTreeMap::new(),
         conflicts: BTreeSet::new(),
+        blocked: BTreeMap::new(),
         paused: None,
         retry: now.boot,
         said: String::new(),
@@ -291,10 +294,14 @@ impl<H: Host> Run<'_, H> {
         let asked: BTreeSet<RemoteName> = views.keys().cloned().collect();
         let prepared = sync::prepare(self.vault, views, &policy)?;
         let known = marks(&prepared.loaded);
-        let mut prepared = tokio::select! {
-            biased;
-            () = stop => return Err(Stop::End),
-            prepared = Box::pin(compare(self.vault, &self.stores, prepared, &policy, &Silent)) => prepared,
+        let mut prepared = match has_news(&prepared) {
+            // What is on record was compared before it was.
+            false => prepared,
+            true => tokio::select! {
+                biased;
+                () = stop => return Err(Stop::End),
+                compared = Box::pin(compare(self.vault, &self.stores, prepared, &policy, &Silent)) => compared,
+            },
         };
         self.must_be_at(head.as_deref())?;
         let limits = limits(&self.vault.config());
@@ -309,6 +316,7 @@ impl<H: Host> Run<'_, H> {
         self.again_at = permitted.again_at;
         self.say_held(permitted.held);
         self.say_conflicts(&prepared);
+        self.say_blocked(&prepared);
         self.known = known;
         if !permitted.has_work {
             self.slow_down(&asked);
@@ -521,6 +529,20 @@ impl<H: Host> Run<'_, H> {
         self.conflicts = found;
     }
 
+    fn say_blocked(&mut self, prepared: &Prepared) {
+        let notes = prepared.plan.notes();
+        let blocked = notes.filter(|(_, note)| matches!(note.kind, NoteKind::Blocked(_)));
+        let blocked: BTreeMap<SecretName, String> = blocked
+            .map(|(name, note)| (name.clone(), note.to_string()))
+            .collect();
+        for (name, why) in &blocked {
+            if self.blocked.get(name) != Some(why) {
+                self.host.say(&Event::Failed(name.clone(), why.clone()));
+            }
+        }
+        self.blocked = blocked;
+    }
+
     fn trouble(&mut self, remote: &RemoteName, error: &StoreError) {
         // New credentials are found by connecting anew.
         self.stores.remove(remote);
@@ -595,6 +617,8 @@ impl<H: Host> Run<'_, H> {
             };
             (remote.to_string(), status)
         });
+        let held = self.held.iter();
+        let held = held.map(|(name, why)| (name.to_string(), why.to_string()));
         let status = Status {
             pid: std::process::id(),
             since: self.began.wall.to_string(),
@@ -602,9 +626,10 @@ impl<H: Host> Run<'_, H> {
             paused: self.paused.as_ref().map(|(pause, _)| pause.to_string()),
             paused_since: self.paused.as_ref().map(|(_, at)| at.to_string()),
             held: self
-                .held
+                .blocked
                 .iter()
-                .map(|(name, why)| (name.to_string(), why.to_string()))
+                .map(|(name, why)| (name.to_string(), why.clone()))
+                .chain(held)
                 .collect(),
             polled: self.options.polled.clone(),
         };
@@ -625,6 +650,16 @@ fn limits(config: &Config) -> Limits {
         percent: config.max_delete.percent,
         folders: true,
     }
+}
+
+/// Whether a plan has a conflict that is not on record yet.
+fn has_news(prepared: &Prepared) -> bool {
+    let records = &prepared.loaded.records;
+    let is_known = |name: &SecretName, conflict| {
+        let record = records.get(name);
+        record.is_some_and(|r| r.conflicts.contains(conflict))
+    };
+    prepared.plan.conflicts().any(|(n, c)| !is_known(n, c))
 }
 
 /// What tells two states of the secrets apart.

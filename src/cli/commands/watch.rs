@@ -218,11 +218,15 @@ pub(super) fn lines(status: Option<&Status>, now: Timestamp) -> Vec<String> {
     for (remote, line) in &status.remotes {
         let next: Option<Timestamp> = line.next.as_ref().and_then(|t| t.parse().ok());
         let next = next.map_or(0, |at| (at.millis() - now.millis()).max(0) / 1000);
-        let (asked, synced) = (ago(&line.asked), ago(&line.synced));
+        let next = match status.paused {
+            None => format!(", asked again in {next} s"),
+            Some(_) => String::new(),
+        };
         lines.push(match &line.trouble {
-            Some(why) => format!("  {why}; tried again in {next} s"),
+            Some(why) => format!("  {why}{next}"),
             None => {
-                format!("  {remote}: asked {asked}, last change {synced}, asked again in {next} s")
+                let (asked, synced) = (ago(&line.asked), ago(&line.synced));
+                format!("  {remote}: asked {asked}, last change {synced}{next}")
             }
         });
     }

@@ -520,3 +520,41 @@ fn what_a_watch_says_of_itself_goes_with_it() {
     });
     assert_eq!(site.vault.watch_said().unwrap(), None);
 }
+
+#[test]
+fn what_cannot_be_vouched_for_is_left_alone_and_said_once() {
+    let (cloud, site) = in_step(false);
+    let said = watched(&cloud, &site, async |_, heard| {
+        secs(1).await;
+        let file = site.root().join("secrets/a.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("AWSCURRENT", "AWSCURREN")).unwrap();
+        site.put("b", 5, "goes on");
+        heard.notify_one();
+        secs(900).await;
+        assert_eq!(cloud.serves("b"), "goes on");
+        assert!(status(&site).held.contains_key("a"));
+        std::fs::write(&file, text).unwrap();
+        heard.notify_one();
+        secs(2).await;
+        assert!(status(&site).held.is_empty());
+    });
+    let failed = said.iter().filter(|s| s.starts_with("failed: a")).count();
+    assert_eq!(failed, 1, "{said:?}");
+}
+
+#[test]
+fn a_conflict_of_a_first_meeting_is_read_once_and_not_at_every_poll() {
+    let (cloud, site) = in_step(false);
+    watched(&cloud, &site, async |_, heard| {
+        secs(1).await;
+        site.put("new", 5, "ours");
+        cloud.put("new", 6, "theirs");
+        heard.notify_one();
+        secs(2).await;
+        assert_eq!(site.record("new").conflicts.len(), 1);
+        cloud.prod().reset_calls();
+        secs(3600).await;
+        assert_eq!(cloud.prod().total_calls(), lists(&cloud));
+    });
+}

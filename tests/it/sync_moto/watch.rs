@@ -130,6 +130,40 @@ fn a_watch_that_was_killed_is_not_believed() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+/// Ends the agent, whatever becomes of the test.
+struct Locks<'d>(&'d Desk);
+
+impl Drop for Locks<'_> {
+    fn drop(&mut self) {
+        self.0.run(&["lock"]);
+    }
+}
+
+#[test]
+fn a_watch_waits_while_the_agent_is_locked() {
+    let Some(moto) = Moto::shared() else {
+        return;
+    };
+    let (keys, desk) = in_step(&moto, "210987654334");
+    desk.ok(&["unlock"]);
+    let _locks = Locks(&desk);
+    let mut child = watching(&desk);
+    desk.ok(&["lock"]);
+    until("it pauses", &desk, || {
+        let paused = &status(&desk)["Watch"]["Paused"];
+        paused.as_str().is_some_and(|p| p.contains("locked"))
+    });
+    // Whoever puts has an identity of their own.
+    desk.put(&["a"], b"meanwhile");
+    desk.ok(&["unlock"]);
+    until("it goes on", &desk, || {
+        serves(&state(&moto, &keys), "a") == b"meanwhile"
+    });
+    assert!(status(&desk)["Watch"]["Paused"].is_null());
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// Sets back when the remote was asked.
 fn age_view(desk: &Desk, days: u64) {
     let doctor = desk.path(".local/state/strongroom");
