@@ -126,7 +126,7 @@ fn a_watch_that_was_killed_is_not_believed() {
     child.wait().unwrap();
     assert!(status(&desk)["Watch"].is_null());
     let mut child = watching(&desk);
-    signal(&child, "INT");
+    signal(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
