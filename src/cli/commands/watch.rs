@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -194,7 +194,14 @@ impl Host for Desk<'_> {
 /// What the watch of this clone says of itself, if there is one.
 pub(super) fn said(vault: &Vault) -> Result<Option<Status>, CommandError> {
     let text = vault.watch_said()?;
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    let status: Option<Status> = text.and_then(|text| serde_json::from_str(&text).ok());
+    // One that begins this moment may not have thrown away what a dead one said.
+    Ok(status.filter(|status| is_alive(status.pid)))
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
 /// The same for people.

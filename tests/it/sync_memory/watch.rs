@@ -500,8 +500,12 @@ fn after_a_suspend_everything_is_looked_at() {
 fn an_edit_that_nobody_told_of_is_found_within_ten_minutes() {
     let (cloud, site) = in_step(false);
     watched(&cloud, &site, async |_, _| {
+        // Idle, and just asked: the next question is twelve minutes away.
         secs(7200).await;
         cloud.prod().reset_calls();
+        while lists(&cloud) == 0 {
+            secs(1).await;
+        }
         site.put("a", 5, "ours");
         secs(601).await;
         assert_eq!(cloud.serves("a"), "ours");

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -175,7 +175,8 @@ fn age_view(desk: &Desk, days: u64) {
         for clone in clones {
             let view = clone.unwrap().path().join("views/prod.json");
             if let Ok(file) = File::options().append(true).open(view) {
-                let then = SystemTime::now() - Duration::from_secs(days * 86_400);
+                let asked = file.metadata().unwrap().modified().unwrap();
+                let then = asked - Duration::from_secs(days * 86_400);
                 file.set_modified(then).unwrap();
                 found += 1;
             }
