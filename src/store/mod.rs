@@ -10,7 +10,10 @@ mod memory;
 use std::future::Future;
 
 pub use error::StoreError;
-pub use memory::{Call, MemoryStore};
+pub use memory::{
+    Call, Cleanup, Clock, FaultKind, FaultPlan, Hit, LONGEST_LAG, ListLag, MemoryStore, Rates,
+    Refusal,
+};
 
 use crate::model::{
     Change, RemoteSecret, RemoteView, SecretName, SecretValue, Timestamp, VersionId,

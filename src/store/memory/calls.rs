@@ -1,13 +1,11 @@
-//! The calls that the store in memory was asked for, and the failure of one of them.
+//! The calls that the store in memory was asked for.
 
 use std::collections::BTreeMap;
-
-use crate::store::StoreError;
 
 /// The API operations the store counts, one for one with AWS's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
-    /// ListSecrets, one for each page of 100.
+    /// ListSecrets, one for each page.
     List,
     /// DescribeSecret.
     Describe,
@@ -32,6 +30,21 @@ pub enum Call {
 }
 
 impl Call {
+    /// Every operation.
+    pub const ALL: [Self; 11] = [
+        Self::List,
+        Self::Describe,
+        Self::Get,
+        Self::BatchGet,
+        Self::Create,
+        Self::Put,
+        Self::Stage,
+        Self::Update,
+        Self::Tag,
+        Self::Delete,
+        Self::Restore,
+    ];
+
     /// Whether the operation changes anything.
     pub fn is_write(self) -> bool {
         !matches!(
@@ -39,21 +52,30 @@ impl Call {
             Self::List | Self::Describe | Self::Get | Self::BatchGet
         )
     }
+
+    /// AWS's name for it; that of TagResource for both tag operations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::List => "ListSecrets",
+            Self::Describe => "DescribeSecret",
+            Self::Get => "GetSecretValue",
+            Self::BatchGet => "BatchGetSecretValue",
+            Self::Create => "CreateSecret",
+            Self::Put => "PutSecretValue",
+            Self::Stage => "UpdateSecretVersionStage",
+            Self::Update => "UpdateSecret",
+            Self::Tag => "TagResource",
+            Self::Delete => "DeleteSecret",
+            Self::Restore => "RestoreSecret",
+        }
+    }
 }
 
-/// The calls so far, and one that is to fail.
+/// The calls so far.
 #[derive(Default)]
 pub(super) struct Calls {
     counts: BTreeMap<Call, usize>,
     total: usize,
-    fault: Option<Fault>,
-}
-
-/// A planned failure of one call.
-struct Fault {
-    at: usize,
-    after_effect: bool,
-    error: StoreError,
 }
 
 impl Calls {
@@ -70,28 +92,8 @@ impl Calls {
         self.total = 0;
     }
 
-    /// Lets the call number `at` from now fail.
-    pub(super) fn fail_at(&mut self, at: usize, after_effect: bool, error: StoreError) {
-        self.fault = Some(Fault {
-            at: self.total + at,
-            after_effect,
-            error,
-        });
-    }
-
-    /// Counts a call. Fails if it is to fail before it does anything; else gives the
-    /// error that will stand in for its answer, if one is to.
-    pub(super) fn count(&mut self, call: Call) -> Result<Option<StoreError>, StoreError> {
+    pub(super) fn count(&mut self, call: Call) {
         *self.counts.entry(call).or_default() += 1;
-        let number = self.total;
         self.total += 1;
-        match self.fault.take() {
-            Some(fault) if fault.at == number && fault.after_effect => Ok(Some(fault.error)),
-            Some(fault) if fault.at == number => Err(fault.error),
-            later => {
-                self.fault = later;
-                Ok(None)
-            }
-        }
     }
 }
