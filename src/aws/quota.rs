@@ -212,6 +212,8 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
+    use crate::store::{Call, Rates};
 
     #[tokio::test(start_paused = true)]
     async fn sync_2_writes_share_one_bucket_of_thirty_a_second() {
@@ -263,6 +265,48 @@ mod tests {
         assert!(waits.windows(2).all(|w| w[0] <= w[1]));
         assert_eq!(waits[9], Duration::ZERO);
         assert!((waits[29].as_secs_f64() - 2.0).abs() < 0.01);
+    }
+
+    /// One connection's writes for two minutes against what others leave of AWS's rate:
+    /// how many went through in the second minute, and how many were throttled.
+    async fn two_minutes(left_by_others: f64) -> (u32, u32) {
+        let (quota, mut aws) = (Quota::new(), Rates::share(left_by_others));
+        let start = Instant::now();
+        let (mut through, mut throttled) = (0, 0);
+        loop {
+            quota.admit(Operation::PutSecretValue).await;
+            let millis = i64::try_from(start.elapsed().as_millis()).unwrap();
+            if millis >= 120_000 {
+                return (through, throttled);
+            }
+            let counts = millis >= 60_000;
+            if aws.admit(Call::Put, Timestamp::from_millis(millis)) {
+                through += u32::from(counts);
+            } else {
+                throttled += u32::from(counts);
+                quota.throttled(Operation::PutSecretValue);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sync_2_the_rate_settles_on_what_others_leave_and_wastes_few_calls() {
+        for (left, least, most) in [
+            // 50 a second: 30 are ours, and nothing is throttled.
+            (1.0, 1795, 1805),
+            (0.6, 1790, 1805),
+            // 25, 10 and 5 a second: the saw's teeth cost at most four tenths.
+            (0.5, 900, 1500),
+            (0.2, 360, 600),
+            (0.1, 150, 300),
+        ] {
+            let (through, throttled) = two_minutes(left).await;
+            let context = format!("{left}: {through} through, {throttled} throttled");
+            assert!((least..=most).contains(&through), "{context}");
+            let wasted = f64::from(throttled) / f64::from(through);
+            let allowed = if left >= 0.6 { 0.01 } else { 0.25 };
+            assert!(wasted < allowed, "{context}");
+        }
     }
 
     #[test]

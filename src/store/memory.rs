@@ -212,6 +212,24 @@ impl MemoryStore {
             .collect()
     }
 
+    /// A second account just like this one, which goes its own way from here; calls,
+    /// faults and rates begin anew. For tests.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let inner = self.lock();
+        Self {
+            inner: Mutex::new(Inner {
+                account: inner.account.duplicate(),
+                calls: Calls::default(),
+                faults: Faults::default(),
+                rates: None,
+                page: inner.page,
+                delayed: Vec::new(),
+                refusal: None,
+            }),
+        }
+    }
+
     /// A value, read past every permission; for tests.
     pub fn peek(&self, name: &SecretName, id: &VersionId) -> Option<SecretValue> {
         let inner = self.lock();

@@ -11,6 +11,7 @@
 mod compare;
 mod execute;
 mod gather;
+mod lag;
 mod push;
 mod report;
 mod settle;
@@ -97,13 +98,17 @@ async fn fetch_for<S: SecretStore>(
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<RemoteView, SyncError> {
-    let view = store
+    let failed = |source| SyncError::Remote {
+        remote: remote.clone(),
+        source,
+    };
+    let mut view = store
         .view(&known_on(loaded, remote), progress)
         .await
-        .map_err(|source| SyncError::Remote {
-            remote: remote.clone(),
-            source,
-        })?;
+        .map_err(failed)?;
+    lag::confirm(loaded, remote, store, &mut view)
+        .await
+        .map_err(failed)?;
     vault.save_view(
         remote,
         &Fetched {

@@ -21,6 +21,7 @@ mod clients_cli;
 mod clients_js;
 mod clients_python;
 mod clients_rust;
+mod conformance;
 mod endpoint_door;
 mod endpoint_verbs;
 mod frozen;

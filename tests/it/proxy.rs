@@ -17,6 +17,8 @@ pub(crate) enum Fate {
     PassThen(Box<dyn FnOnce() + Send>),
     /// It goes through, and the answer is rewritten.
     Rewrite(fn(&mut Value)),
+    /// It goes through, and the bytes of the answer, headers and all, are changed.
+    Edit(fn(&mut [u8])),
     /// It does not go through; this is the answer: a status and an error code.
     Fail(u16, &'static str),
     /// It does not go through, and nobody answers.
@@ -165,6 +167,11 @@ impl Shared {
             Fate::PassThen(act) => {
                 let answer = self.forward(&head, &body)?;
                 act();
+                answer
+            }
+            Fate::Edit(edit) => {
+                let mut answer = self.forward(&head, &body)?;
+                edit(&mut answer);
                 answer
             }
             Fate::Rewrite(rewrite) => {

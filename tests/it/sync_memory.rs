@@ -1,9 +1,11 @@
 //! The sync on real vaults, against the in-memory store that is as strict as AWS.
 
 mod conflicts;
+mod coverage;
 mod faults;
 mod histories;
 mod lifecycle;
+mod limits;
 mod permissions;
 mod pull;
 mod push;

@@ -74,6 +74,26 @@ impl Account {
         }
     }
 
+    /// The same account once more.
+    pub(super) fn duplicate(&self) -> Self {
+        let values = self.values.iter();
+        Self {
+            id: self.id.clone(),
+            region: self.region.clone(),
+            clock: Arc::clone(&self.clock),
+            made: self.made,
+            secrets: self.secrets.clone(),
+            facts: self.facts.clone(),
+            values: values.map(|(k, v)| (k.clone(), v.duplicate())).collect(),
+            replicas: self.replicas.clone(),
+            denied: self.denied.clone(),
+            forbidden: self.forbidden.clone(),
+            cleanup: self.cleanup,
+            past: self.past.clone(),
+            history: self.history.clone(),
+        }
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
     }
@@ -197,7 +217,9 @@ impl Account {
             let regions = regions.join(", ");
             return Err(refused(
                 "InvalidParameterException",
-                &format!("You can't delete secret {arn} that still has replica regions [{regions}]."),
+                &format!(
+                    "You can't delete secret {arn} that still has replica regions [{regions}]."
+                ),
             ));
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! The other people in the account, who may do all that AWS allows; and AWS itself.
 
+use super::MemoryStore;
 use super::account::{Effect, refused};
 use super::calls::Call;
 use super::wording::{self, Refusal};
-use super::MemoryStore;
 use crate::model::{
     Attributes, Change, Content, Origin, RemoteFacts, SecretName, SecretValue, StagingLabel,
     VersionId, VersionMeta,

@@ -49,11 +49,7 @@ impl FaultKind {
         match self {
             Self::Delayed | Self::Duplicate => call.is_write(),
             Self::TruncatedPage | Self::StalePage => call == Call::List,
-            Self::Before
-            | Self::LostAnswer
-            | Self::Throttle
-            | Self::Denied
-            | Self::Expired => true,
+            Self::Before | Self::LostAnswer | Self::Throttle | Self::Denied | Self::Expired => true,
         }
     }
 
@@ -270,7 +266,14 @@ mod tests {
                 .nth(Call::Put, 1, FaultKind::Delayed)
                 .expired_from(4),
         );
-        let calls = [Call::List, Call::Put, Call::Get, Call::Put, Call::Get, Call::Get];
+        let calls = [
+            Call::List,
+            Call::Put,
+            Call::Get,
+            Call::Put,
+            Call::Get,
+            Call::Get,
+        ];
         let kinds: Vec<_> = calls
             .into_iter()
             .map(|call| faults.strike(call).map(|s| s.kind))

@@ -39,7 +39,7 @@ impl ListLag {
 type Moments = Vec<(Timestamp, Option<RemoteSecret>)>;
 
 /// The recent past of every secret, kept only while listings lag.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Past {
     lag: ListLag,
     moments: BTreeMap<SecretName, Moments>,
@@ -154,6 +154,10 @@ mod tests {
         for at in 0..1000 {
             past.note(&name, Timestamp::from_secs(at), Some(secret("x")));
         }
-        assert!(past.moments[&name].len() <= 302, "{}", past.moments[&name].len());
+        assert!(
+            past.moments[&name].len() <= 302,
+            "{}",
+            past.moments[&name].len()
+        );
     }
 }

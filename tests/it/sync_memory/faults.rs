@@ -136,7 +136,7 @@ fn scenario() -> (Cloud, Site) {
 }
 
 /// Runs until a run completes; never more than a few.
-fn until_complete(cloud: &Cloud, site: &Site) -> usize {
+pub(super) fn until_complete(cloud: &Cloud, site: &Site) -> usize {
     for run in 1..=4 {
         if let Ok(report) = site.try_sync(&cloud.stores)
             && report.is_complete()
@@ -148,7 +148,7 @@ fn until_complete(cloud: &Cloud, site: &Site) -> usize {
 }
 
 /// No move of AWSCURRENT since `from` took it off a version that the vault has not.
-fn assert_moves(cloud: &Cloud, site: &Site, since: usize) {
+pub(super) fn assert_moves(cloud: &Cloud, site: &Site, since: usize) {
     let records = site.records();
     for (secret, from, to) in cloud.prod().current_moves().drain(..).skip(since) {
         if let Some(from) = from {

@@ -95,7 +95,22 @@ fn replicas_and_owned_secrets_are_read_only() {
         site.put("s0", 11, "mine");
         site.tag("s0", "k", Some("v"));
         site.delete("s1");
-        cloud.put("s2", 12, "news");
+        if owned {
+            cloud.put("s2", 12, "news");
+        } else {
+            // By way of its primary: nobody can put it here.
+            let news = text("news");
+            let replica = cloud.prod().as_console_put(&name("s2"), &id(12), news, &[]);
+            assert!(replica.is_err());
+            let facts = |replica| {
+                cloud
+                    .prod()
+                    .edit_facts(&name("s2"), |f| f.replica = replica)
+            };
+            facts(false);
+            cloud.put("s2", 12, "news");
+            facts(true);
+        }
         let before = cloud.dump();
         let report = site.sync(&cloud);
         assert_eq!(cloud.dump(), before, "owned: {owned}");

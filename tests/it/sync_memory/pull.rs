@@ -15,7 +15,7 @@ fn awkward(n: u32) -> SecretValue {
         2 => text(&format!("  {n}\r\n\u{1f511} \u{0}")),
         3 => SecretValue::binary(b"\n".to_vec()).unwrap(),
         4 => SecretValue::binary((0..=255).cycle().take(5000).collect::<Vec<u8>>()).unwrap(),
-        5 => text(""),
+        5 => text("\0"),
         6 => SecretValue::binary(b"plain text in a binary".to_vec()).unwrap(),
         _ => text(&format!("{{\"user\":\"u{n}\",\"password\":\"p\"}}")),
     }

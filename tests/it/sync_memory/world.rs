@@ -96,6 +96,18 @@ impl Cloud {
         }
     }
 
+    /// The same accounts once more, which go their own way from here.
+    pub(crate) fn fork(&self) -> Self {
+        let clock = Clock(Arc::new(AtomicI64::new(
+            self.clock.0.load(Ordering::SeqCst),
+        )));
+        let stores = self.stores.iter().map(|(n, s)| (n.clone(), s.fork()));
+        Self {
+            stores: stores.collect(),
+            clock,
+        }
+    }
+
     /// The account named `prod`.
     pub(crate) fn prod(&self) -> &MemoryStore {
         self.account("prod")
@@ -126,6 +138,26 @@ impl Cloud {
     /// What an application gets that asks for a secret now.
     pub(crate) fn serves(&self, secret: &str) -> String {
         serves(self.prod(), secret)
+    }
+
+    /// What of every account anybody can see: without what the engine parks under a
+    /// label of its own, and without versions that no label keeps.
+    pub(crate) fn face(&self) -> BTreeMap<String, String> {
+        let mut dump = BTreeMap::new();
+        for (remote, store) in &self.stores {
+            for (name, state) in &store.state().0 {
+                let labels = state.labels.iter().filter(|(l, _)| !l.is_holding());
+                let labels: Vec<String> = labels
+                    .map(|(label, id)| {
+                        let value = store.peek(name, id).map(|v| v.expose_secret().to_vec());
+                        format!("{label}={id} {value:?}")
+                    })
+                    .collect();
+                let rest = (&state.attributes, state.lifecycle);
+                dump.insert(format!("{remote} {name}"), format!("{labels:?} {rest:?}"));
+            }
+        }
+        dump
     }
 
     /// Everything in every account, values and all, and no date that only says when
@@ -276,7 +308,7 @@ impl Site {
     }
 
     fn init(cloud: &Cloud, git: bool) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let dir = Arc::new(in_memory());
         let member = Arc::new(Identity::generate());
         let options = InitOptions {
             vault_id: VAULT,
@@ -316,6 +348,26 @@ impl Site {
             state_home,
             member: Arc::clone(&self.member),
             clock: self.clock.clone(),
+            vault,
+            policy: self.policy.clone(),
+            limits: self.limits,
+        }
+    }
+
+    /// A copy of every file of a vault that leaves git alone, by the accounts' clock.
+    pub(crate) fn fork(&self, cloud: &Cloud) -> Self {
+        let dir = Arc::new(in_memory());
+        let (root, state_home) = (dir.path().join("v"), dir.path().join("state"));
+        copy(&self.root, &root);
+        copy(&self.state_home, &state_home);
+        let mut vault = Vault::open(&root, &state_home).unwrap();
+        vault.unlock(&self.member).unwrap();
+        Self {
+            dir,
+            root,
+            state_home,
+            member: Arc::clone(&self.member),
+            clock: cloud.clock.clone(),
             vault,
             policy: self.policy.clone(),
             limits: self.limits,
@@ -517,6 +569,29 @@ impl Site {
             .trim()
             .parse()
             .unwrap()
+    }
+}
+
+/// A directory in memory where the system has a place for that: whether a disk keeps
+/// its word is not what these tests ask, and they write far more than any vault.
+fn in_memory() -> TempDir {
+    let place = Path::new("/dev/shm");
+    let dir = tempfile::Builder::new().prefix("sr").tempdir_in(place);
+    dir.unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    let mode = std::fs::metadata(from).unwrap().permissions();
+    std::fs::set_permissions(to, mode).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.metadata().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 
