@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use strongroom::model::Change;
-use strongroom::store::{Call, FaultKind, FaultPlan};
+use strongroom::store::{Call, FaultKind, FaultPlan, Hit};
 
 use super::faults::{assert_everything_is_here, assert_moves, until_complete};
 use super::world::{Cloud, Edits, Site, name, text};
@@ -161,15 +161,15 @@ impl Story {
         })
     }
 
-    /// Plays the story under a plan, lets everything recover, and says which faults
-    /// there were.
-    fn play(&self, plan: FaultPlan, late: bool, context: &str) -> Vec<strongroom::store::Hit> {
+    /// Plays the story under a plan for so many runs, lets everything recover, and says
+    /// which faults there were. What is delayed lands before that, or after it.
+    fn play(&self, plan: FaultPlan, runs: usize, late: bool, context: &str) -> Vec<Hit> {
         let cloud = self.cloud.fork();
         let mut site = self.site.fork(&cloud);
         let prod = cloud.prod();
         prod.set_faults(plan);
         let first = site.try_sync(&cloud.stores);
-        let hits = prod.hits();
+        let mut hits = prod.hits();
         let quiet = |kind| {
             matches!(
                 kind,
@@ -183,8 +183,14 @@ impl Story {
             let unhurt = first.is_ok_and(|r| r.is_complete());
             assert!(!unhurt, "{context}: it went unnoticed");
         }
-        prod.set_faults(FaultPlan::new());
         site.reopen();
+        // The rest of a plan strikes whoever tries again.
+        for _ in 1..runs {
+            drop(site.try_sync(&cloud.stores));
+            site.reopen();
+        }
+        hits = prod.hits();
+        prod.set_faults(FaultPlan::new());
         if !late {
             prod.land_delayed();
         }
@@ -272,13 +278,25 @@ fn every_fault_strikes_every_kind_of_call_first_in_the_middle_and_last() {
             let others = usize::from(attempt > 0) * (1 + attempt % 3);
             let plan = FaultPlan::seeded(runs, &story.counts, others).nth(call, nth, kind);
             let context = format!("{call:?} {kind:?} {at:?}, run {runs}");
-            for hit in story.play(plan, runs % 2 == 1, &context) {
+            for hit in story.play(plan, 1 + others, runs % 2 == 1, &context) {
                 let count = story.counts.get(&hit.call).copied().unwrap_or_default();
                 let cell = (hit.call, hit.kind, At::of(hit.nth, count));
                 *tally.entry(cell).or_default() += 1;
             }
             runs += 1;
         }
+    }
+    // And several in one story.
+    for seed in 0..24 {
+        let plan = FaultPlan::seeded(seed, &rich.counts, 4);
+        let context = format!("seed {seed}: {plan:?}");
+        let hits = rich.play(plan, 4, seed % 2 == 1, &context);
+        for hit in hits {
+            let count = rich.counts.get(&hit.call).copied().unwrap_or_default();
+            let cell = (hit.call, hit.kind, At::of(hit.nth, count));
+            *tally.entry(cell).or_default() += 1;
+        }
+        runs += 1;
     }
     println!("{runs} runs, {} faults", tally.values().sum::<usize>());
     println!("{}", table(&tally));

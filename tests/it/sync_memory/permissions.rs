@@ -103,9 +103,8 @@ fn replicas_and_owned_secrets_are_read_only() {
             let replica = cloud.prod().as_console_put(&name("s2"), &id(12), news, &[]);
             assert!(replica.is_err());
             let facts = |replica| {
-                cloud
-                    .prod()
-                    .edit_facts(&name("s2"), |f| f.replica = replica)
+                let edit = |f: &mut strongroom::model::RemoteFacts| f.replica = replica;
+                cloud.prod().edit_facts(&name("s2"), edit);
             };
             facts(false);
             cloud.put("s2", 12, "news");
