@@ -8,7 +8,9 @@ mod collect;
 mod console;
 mod faults;
 mod lag;
+mod listing;
 mod quota;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod wording;

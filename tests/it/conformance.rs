@@ -9,6 +9,7 @@ mod backends;
 mod differences;
 mod runner;
 mod scenarios;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -8,11 +8,10 @@ use super::collect::{Cleanup, collect};
 use super::lag::Past;
 use super::quota::VERSIONS;
 use crate::model::{
-    Attributes, Change, Content, Digest, Invalid, Lifecycle, Origin, RemoteFacts, RemoteSecret,
-    SecretName, SecretState, SecretValue, Snapshot, StagingLabel, Timestamp, VersionId,
-    VersionMeta,
+    Attributes, Change, Content, Digest, Invalid, Origin, RemoteFacts, SecretName, SecretState,
+    SecretValue, Snapshot, Timestamp, VersionId, VersionMeta,
 };
-use crate::store::{Retrieved, StoreError};
+use crate::store::StoreError;
 
 /// Tells the account's time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -315,67 +314,6 @@ impl Account {
             let (now, seen) = (self.now(), self.seen(name));
             self.past.note(name, now, seen);
         }
-    }
-
-    /// A secret as DescribeSecret shows it: labelled versions only, no digests.
-    pub(super) fn seen(&self, name: &SecretName) -> Option<RemoteSecret> {
-        let state = self.secrets.get(name)?;
-        let versions = state
-            .labels
-            .values()
-            .map(|id| (id.clone(), VersionMeta::unread(Origin::Local)))
-            .collect();
-        Some(RemoteSecret {
-            state: SecretState {
-                versions,
-                ..state.clone()
-            },
-            facts: self.facts.get(name).cloned().unwrap_or_default(),
-        })
-    }
-
-    /// Every secret as it is now.
-    pub(super) fn all_seen(&self) -> BTreeMap<SecretName, RemoteSecret> {
-        let names = self.secrets.0.keys();
-        names
-            .filter_map(|name| Some((name.clone(), self.seen(name)?)))
-            .collect()
-    }
-
-    /// Reads one version, or the one with AWSCURRENT.
-    pub(super) fn get(
-        &self,
-        name: &SecretName,
-        id: Option<&VersionId>,
-    ) -> Result<Retrieved, StoreError> {
-        let state = self.secrets.get(name).ok_or(StoreError::NotFound)?;
-        if state.lifecycle != Lifecycle::Live {
-            return Err(StoreError::Changed(Invalid::Scheduled));
-        }
-        if self.denied.contains(name) {
-            return Err(StoreError::Denied {
-                operation: "GetSecretValue",
-                code: "AccessDeniedException".into(),
-            });
-        }
-        let id = id
-            .or_else(|| state.current())
-            .ok_or(StoreError::NotFound)?
-            .clone();
-        let no_value = || StoreError::NoValue(id.clone());
-        let meta = state.versions.get(&id).ok_or_else(no_value)?;
-        let key = (self.arn(name), id.clone());
-        let value = self.values.get(&key).ok_or_else(no_value)?;
-        Ok(Retrieved {
-            value: value.duplicate(),
-            created: meta.created,
-            id,
-        })
-    }
-
-    /// The labels of one secret, where it has any.
-    pub(super) fn holder(&self, name: &SecretName, label: &StagingLabel) -> Option<VersionId> {
-        self.secrets.get(name)?.labels.get(label).cloned()
     }
 }
 

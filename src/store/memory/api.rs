@@ -16,19 +16,19 @@ use crate::model::{
 use crate::store::{BATCH, Progress, Retrieved, SecretStore, StoreError};
 
 /// A call under way: the state, and what is to become of the call.
-struct Entered<'a> {
-    inner: MutexGuard<'a, Inner>,
+pub(super) struct Entered<'a> {
+    pub(super) inner: MutexGuard<'a, Inner>,
     call: Call,
     name: Option<&'a SecretName>,
     struck: Option<Struck>,
 }
 
 impl Entered<'_> {
-    fn kind(&self) -> Option<FaultKind> {
+    pub(super) fn kind(&self) -> Option<FaultKind> {
         self.struck.as_ref().map(|s| s.kind)
     }
 
-    fn answer<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn answer<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result {
             self.inner.refuse(self.call, self.name, error);
         }
@@ -41,7 +41,7 @@ impl Entered<'_> {
 
 impl MemoryStore {
     /// One call begins: it is counted and may be struck, throttled or forbidden.
-    fn enter<'a>(
+    pub(super) fn enter<'a>(
         &'a self,
         call: Call,
         name: Option<&'a SecretName>,
@@ -120,49 +120,6 @@ impl MemoryStore {
         let call = self.enter(Call::Describe, Some(name))?;
         let seen = call.inner.account.seen(name);
         call.answer(Ok(seen))
-    }
-
-    /// What a listing has, by names, and its pages.
-    fn pages(&self) -> Vec<BTreeMap<SecretName, RemoteSecret>> {
-        let inner = self.lock();
-        let account = &inner.account;
-        let mut listed = if account.past.lags() {
-            account.past.listing(account.now())
-        } else {
-            account.all_seen()
-        };
-        let mut pages = Vec::new();
-        while listed.len() > inner.page {
-            let next = listed.keys().nth(inner.page).cloned();
-            let rest = next.map(|n| listed.split_off(&n)).unwrap_or_default();
-            pages.push(std::mem::replace(&mut listed, rest));
-        }
-        // An account without secrets still answers one page.
-        pages.push(listed);
-        pages
-    }
-
-    /// Reads one page of a listing, which a fault may cut or replace by an old one.
-    fn page(
-        &self,
-        page: BTreeMap<SecretName, RemoteSecret>,
-    ) -> Result<BTreeMap<SecretName, RemoteSecret>, StoreError> {
-        let call = self.enter(Call::List, None)?;
-        let page = match call.kind() {
-            Some(FaultKind::TruncatedPage) => {
-                let half = page.len() / 2;
-                page.into_iter().take(half).collect()
-            }
-            Some(FaultKind::StalePage) => match call.inner.account.past.stale() {
-                Some(old) => page
-                    .into_keys()
-                    .filter_map(|name| Some((name.clone(), old.get(&name)?.clone())))
-                    .collect(),
-                None => page,
-            },
-            _ => page,
-        };
-        call.answer(Ok(page))
     }
 
     /// Description and tags, each part by a call of its own, after a look since AWS
