@@ -11,7 +11,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use crate::model::{Direction, RemoteName, Scope, SecretName};
+use crate::model::{Direction, RemoteName, Rule, Scope, SecretName, Strategy};
 
 pub use check::BadValue;
 pub use freshness::{Freshness, FreshnessRules, OnStale, Span, SpanError};
@@ -35,6 +35,8 @@ pub struct Config {
     pub remotes: BTreeMap<RemoteName, RemoteConfig>,
     /// How old the knowledge of remotes may be, by prefix of secret names.
     pub freshness: FreshnessRules,
+    /// What becomes of conflicts, by path; sorted, no two about the same.
+    pub policies: Vec<Rule>,
 }
 
 /// How a vault uses git.
@@ -72,6 +74,8 @@ pub struct RemoteConfig {
     pub scope: Scope,
     /// Which way changes may travel.
     pub direction: Direction,
+    /// What becomes of a conflict with it that no rule is about.
+    pub on_conflict: Strategy,
 }
 
 impl Config {
@@ -90,12 +94,20 @@ impl Config {
             recovery_window: 30,
             remotes: BTreeMap::new(),
             freshness: FreshnessRules::new(),
+            policies: Vec::new(),
         }
     }
 
     /// The rule of freshness for a secret, with its prefix: of several the longest.
     pub fn freshness_of(&self, name: &SecretName) -> Option<(&str, &Freshness)> {
         freshness::rule(&self.freshness, name)
+    }
+
+    /// Adds a rule, in the place of one about the same.
+    pub fn set_policy(&mut self, rule: Rule) {
+        self.policies.retain(|old| !old.is_about_same(&rule));
+        self.policies.push(rule);
+        self.policies.sort();
     }
 
     /// Reads the text of `strongroom.toml` without its mac. Keys that are absent have
@@ -127,6 +139,17 @@ impl Config {
             line("max_stale", &rule.max_stale.to_string(), &mut out);
             line("on_stale", rule.on_stale.as_str(), &mut out);
         }
+        for rule in &self.policies {
+            out.push_str("\n[[policy]]\n");
+            line("path", &rule.path, &mut out);
+            if let Some(remote) = &rule.remote {
+                line("remote", remote.as_str(), &mut out);
+            }
+            if let Some(field) = rule.field {
+                line("field", field.as_str(), &mut out);
+            }
+            line("on_conflict", rule.on_conflict.as_str(), &mut out);
+        }
         out.push('\n');
         Ok(out)
     }
@@ -146,6 +169,10 @@ impl RemoteConfig {
             }
         }
         line("direction", self.direction.as_str(), out);
+        // Absent where nothing is asked of it, as before there was such a key.
+        if self.on_conflict != Strategy::default() {
+            line("on_conflict", self.on_conflict.as_str(), out);
+        }
         if let Some((local, remote)) = &self.scope.map {
             out.push_str("map = { local = ");
             quote(local, out);

@@ -227,6 +227,7 @@ mod tests {
             endpoint: None,
             scope: Scope::default(),
             direction: Direction::default(),
+            on_conflict: crate::model::Strategy::Hold,
         })
     }
 

@@ -298,6 +298,11 @@ impl From<StoreError> for CommandError {
 
 impl From<Halt> for CommandError {
     fn from(error: Halt) -> Self {
+        if matches!(error, Halt::Conflicted { .. }) {
+            return Self::from_error(Exit::Conflict, error).hint(
+                "see them with: strongroom plan; the strategy for them is fail, so nothing was done",
+            );
+        }
         let hint = match &error {
             Halt::EmptyListing { .. } => {
                 "a wrong profile, account or Region looks like this; check with: strongroom remote test"

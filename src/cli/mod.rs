@@ -18,6 +18,7 @@ mod harden;
 mod input;
 mod memory;
 mod show;
+mod strategy;
 mod ui;
 mod usage;
 

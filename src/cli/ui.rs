@@ -161,19 +161,29 @@ impl Ui {
             return Ok(());
         }
         let aborted = || CommandError::new(Exit::Aborted, "not confirmed");
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.can_ask() {
             return Err(aborted().hint("add --yes to confirm without being asked"));
         }
+        match self.ask(&format!("{question} [y/N]"))?.as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(aborted()),
+        }
+    }
+
+    /// Whether there is a person to ask.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks on the terminal; the answer in lower case, without space around it.
+    pub fn ask(&self, question: &str) -> Result<String, CommandError> {
         let mut err = io::stderr();
-        drop(write!(err, "{question} [y/N] ").and_then(|()| err.flush()));
+        drop(write!(err, "{question} ").and_then(|()| err.flush()));
         let mut answer = String::new();
         io::stdin()
             .read_line(&mut answer)
             .map_err(|e| CommandError::from_error(Exit::Unexpected, e))?;
-        match answer.trim() {
-            "y" | "Y" | "yes" => Ok(()),
-            _ => Err(aborted()),
-        }
+        Ok(answer.trim().to_lowercase())
     }
 
     /// Something that draws progress.

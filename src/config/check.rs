@@ -1,5 +1,5 @@
 use super::{Config, RemoteConfig};
-use crate::model::SecretName;
+use crate::model::{RemoteName, SecretName};
 
 /// A setting that cannot be: the key as it is written in the file, and the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,18 @@ impl Config {
         for prefix in self.freshness.keys() {
             if !is_prefix(prefix) {
                 return bad("freshness", "its tables are prefixes of secret names");
+            }
+        }
+        for (n, rule) in self.policies.iter().enumerate() {
+            if !is_prefix(&rule.path) {
+                return bad("policy.path", "must be a prefix of secret names");
+            }
+            let known = |remote: &RemoteName| self.remotes.contains_key(remote);
+            if rule.remote.as_ref().is_some_and(|r| !known(r)) {
+                return bad("policy.remote", "must be one of the vault's remotes");
+            }
+            if self.policies[..n].iter().any(|r| r.is_about_same(rule)) {
+                return bad("policy", "has two rules about the same");
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::preferences::{Holder, Preferences};
 use super::{BadValue, Config, Freshness, OnStale, RemoteConfig};
-use crate::model::{Direction, Escaped, RemoteName, Scope};
+use crate::model::{Direction, Escaped, FieldKind, RemoteName, Rule, Scope, Strategy};
 
 /// Why `strongroom.toml` cannot be used. Lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +105,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
         "max_delete",
         "remote",
         "freshness",
+        "policy",
     ])?;
     let vault_id = root.string("vault_id")?;
     let vault_id = vault_id.ok_or_else(|| root.missing("vault_id"))?;
@@ -154,6 +155,10 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
             }
         }
     }
+    for table in root.tables("policy")? {
+        config.policies.push(rule(&table)?);
+    }
+    config.policies.sort();
     config.check().map_err(|bad| ConfigError::Value {
         line: root.line_of_key(&bad.key),
         bad,
@@ -169,6 +174,7 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
         "role_arn",
         "endpoint",
         "direction",
+        "on_conflict",
         "map",
         "include",
         "exclude",
@@ -180,6 +186,7 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
         Some(found) => Direction::from_word(&found.value)
             .ok_or_else(|| found.refuse("must be two-way, pull or push"))?,
     };
+    let on_conflict = strategy(table)?.unwrap_or_default();
     let map = match table.table("map")? {
         None => None,
         Some(map) => {
@@ -203,6 +210,45 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
             exclude: table.strings("exclude")?,
         },
         direction,
+        on_conflict,
+    })
+}
+
+fn strategy(table: &Table<'_, '_>) -> Result<Option<Strategy>, ConfigError> {
+    let Some(found) = table.string("on_conflict")? else {
+        return Ok(None);
+    };
+    match Strategy::from_word(&found.value) {
+        Some(strategy) => Ok(Some(strategy)),
+        None => Err(found.refuse("must be hold, ours, theirs, newest, interactive or fail")),
+    }
+}
+
+fn rule(table: &Table<'_, '_>) -> Result<Rule, ConfigError> {
+    table.only(&["path", "remote", "field", "on_conflict"])?;
+    let path = table.string("path")?.ok_or_else(|| table.missing("path"))?;
+    let remote = match table.string("remote")? {
+        None => None,
+        Some(found) => match found.value.parse::<RemoteName>() {
+            Ok(name) => Some(name),
+            Err(_) => return Err(found.refuse("must be one of the vault's remotes")),
+        },
+    };
+    let field = match table.string("field")? {
+        None => None,
+        Some(found) => match FieldKind::from_word(&found.value) {
+            Some(kind) => Some(kind),
+            None => {
+                let rule = "must be current, label, description, tag or lifecycle";
+                return Err(found.refuse(rule));
+            }
+        },
+    };
+    Ok(Rule {
+        path: path.value,
+        remote,
+        field,
+        on_conflict: strategy(table)?.ok_or_else(|| table.missing("on_conflict"))?,
     })
 }
 
@@ -349,6 +395,29 @@ impl<'a, 'i> Table<'a, 'i> {
             start: self.span_of(key).start,
             table: found.value,
         }))
+    }
+
+    /// The tables of `[[key]]`, each where it stands.
+    fn tables(&self, key: &str) -> Result<Vec<Self>, ConfigError> {
+        let rule = "must be a list of tables, each under [[policy]]";
+        let read = |value: &'a DeValue<'i>| {
+            let items = value.as_array()?.iter();
+            items
+                .map(|item: &'a Spanned<DeValue<'i>>| {
+                    Some((item.span().start, item.get_ref().as_table()?))
+                })
+                .collect::<Option<Vec<_>>>()
+        };
+        let found = self.find(key, rule, read)?;
+        let tables = found.into_iter().flat_map(|found| found.value);
+        Ok(tables
+            .map(|(start, table)| Self {
+                text: self.text,
+                path: format!("{}{key}.", self.path),
+                start,
+                table,
+            })
+            .collect())
     }
 
     fn span_of(&self, key: &str) -> Range<usize> {

@@ -25,6 +25,7 @@ fn full() -> Config {
                 exclude: vec!["team/private".into()],
             },
             direction: Direction::Pull,
+            on_conflict: Strategy::Hold,
         };
         config.remotes.insert(name, remote);
     }

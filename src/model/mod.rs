@@ -22,6 +22,7 @@ mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
 mod stamp;
+mod strategy;
 mod time;
 mod value;
 mod version;
@@ -41,6 +42,7 @@ pub use secret::{AttributeError, Attributes, Face, Lifecycle, SecretState, is_re
 pub use selector::{SelectError, Selector, SelectorError, Which, find_prefix, name_of_arn};
 pub use snapshot::Snapshot;
 pub use stamp::Stamp;
+pub use strategy::{FieldKind, Rule, Strategy};
 pub use time::{Timestamp, TimestampError};
 pub use value::{Digest, Kind, SecretValue, ValueError};
 pub use version::{Content, Origin, VersionId, VersionIdError, VersionMeta};

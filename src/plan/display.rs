@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Action, Note, NoteKind, Plan, Side};
+use super::{Action, Answer, By, Choice, Note, NoteKind, Plan, SecretPlan, Side, Waits};
 use crate::model::{Attributes, Change, Conflict, Escaped, VersionId};
 
 impl fmt::Display for Side {
@@ -100,10 +100,66 @@ impl fmt::Display for Note {
             NoteKind::MayBeSame => {
                 f.write_str("create/create, may be the same value; a sync compares them")
             }
+            NoteKind::Waits {
+                conflict,
+                strategy,
+                why,
+            } => write!(
+                f,
+                "{} is not decided by {}: {why}",
+                conflict.field,
+                strategy.as_str()
+            ),
             NoteKind::ScheduledThere => {
                 f.write_str("scheduled for deletion there; its values cannot be read")
             }
         }
+    }
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asks => "a person is asked",
+            Self::Stops => "the run stops",
+            Self::Divided => "the remotes that disagree have different strategies",
+            Self::EitherRemote => "two remotes disagree, and it could be either",
+            Self::Deletion => "a deletion neither wins nor loses by date",
+            Self::Rewound => "somebody may have gone back on purpose",
+            Self::NoDates => "descriptions and tags have no date",
+            Self::Undated(_) => "when a version was made is not known",
+            Self::TooClose => "they were made less than five minutes apart",
+            Self::Future => "a version is dated in the future",
+            Self::NotPulled => "what the remote has is not pulled",
+            Self::NotPushed(reason) => return write!(f, "what wins cannot be pushed: {reason}"),
+            Self::Integrity => "one version id with two contents never is",
+            Self::Others => "the secret's other conflicts wait",
+            Self::Impossible(why) => return write!(f, "{}", Escaped(why)),
+        })
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person => f.write_str("as answered"),
+            Self::Run => f.write_str("by --on-conflict"),
+            Self::Rule(path) if path.is_empty() => f.write_str("by the policy for all"),
+            Self::Rule(path) => write!(f, "by the policy for {}", Escaped(path)),
+            Self::Remote => f.write_str("by the remote's setting"),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.conflict)?;
+        match &self.choice {
+            Choice::Ours => f.write_str("ours wins")?,
+            Choice::Theirs => f.write_str("theirs wins")?,
+            Choice::To(id) => write!(f, "version {} wins", id.short())?,
+        }
+        write!(f, " ({}, {})", self.strategy.as_str(), self.by)
     }
 }
 
@@ -132,12 +188,12 @@ impl fmt::Display for Conflict {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, secret) in &self.secrets {
-            if secret.actions.is_empty() && secret.conflicts.is_empty() && secret.notes.is_empty() {
+            if !secret.has_something_to_say() {
                 continue;
             }
             writeln!(f, "{name}")?;
-            for action in &secret.actions {
-                writeln!(f, "  {action}")?;
+            for step in secret.steps() {
+                writeln!(f, "  {step}")?;
             }
             for conflict in &secret.conflicts {
                 writeln!(f, "  {conflict}")?;
@@ -147,5 +203,29 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+impl SecretPlan {
+    /// Whether a plan in words mentions it.
+    pub fn has_something_to_say(&self) -> bool {
+        !(self.actions.is_empty()
+            && self.conflicts.is_empty()
+            && self.answers.is_empty()
+            && self.notes.is_empty())
+    }
+
+    /// Actions and answers in words, in the order they are carried out.
+    pub fn steps(&self) -> Vec<String> {
+        let mut steps = Vec::new();
+        let mut answers = self.answers.iter().peekable();
+        for (n, action) in self.actions.iter().enumerate() {
+            while let Some(answer) = answers.next_if(|a| a.after <= n) {
+                steps.push(answer.to_string());
+            }
+            steps.push(action.to_string());
+        }
+        steps.extend(answers.map(ToString::to_string));
+        steps
     }
 }

@@ -7,10 +7,12 @@
 //! table and `verdict` decides on existence; `labels` and `attributes` merge one
 //! field each, `merge` puts the answers together, `carry` turns them into steps,
 //! `draft` tries each step, `remember` says what was agreed; `secret` is the whole.
-//! `safety` stops a correct plan that deletes too much.
+//! `decide` answers conflicts where a strategy says how, `choose` is one such answer. `safety` stops a correct plan that deletes too much.
 
 mod attributes;
 mod carry;
+mod choose;
+mod decide;
 mod display;
 mod draft;
 mod labels;
@@ -28,13 +30,14 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use decide::{Answer, By, Strategies, Waits};
 pub use display::describe_change;
 pub use resolve::{Choice, Resolution, ResolveError, resolve};
 pub use safety::{Halt, Limits};
 
 use crate::model::{
     Base, Change, Conflict, Direction, Face, LocalView, RemoteBase, RemoteName, RemoteView, Scope,
-    SecretBase, SecretName,
+    SecretBase, SecretName, Strategy,
 };
 
 /// Which side an action changes.
@@ -85,6 +88,15 @@ pub enum NoteKind {
     /// Met for the first time with two current versions, and the remote's was not read:
     /// if the two values turn out to be the same, there is nothing to decide.
     MayBeSame,
+    /// A conflict that has a strategy waits all the same.
+    Waits {
+        /// The conflict.
+        conflict: Box<Conflict>,
+        /// The strategy.
+        strategy: Strategy,
+        /// Why.
+        why: Waits,
+    },
 }
 
 /// What a plan has for one secret.
@@ -102,6 +114,8 @@ pub struct SecretPlan {
     /// What a person must decide. Then there are no actions but the copying of
     /// versions into the vault.
     pub conflicts: Vec<Conflict>,
+    /// What strategies decided, in the order it is carried out between the actions.
+    pub answers: Vec<Answer>,
     /// What a person should know.
     pub notes: Vec<Note>,
 }
@@ -137,6 +151,13 @@ impl Plan {
             .flat_map(|(name, s)| s.conflicts.iter().map(move |c| (name, c)))
     }
 
+    /// Every answer with its secret, in order.
+    pub fn answers(&self) -> impl Iterator<Item = (&SecretName, &Answer)> {
+        self.secrets
+            .iter()
+            .flat_map(|(name, s)| s.answers.iter().map(move |a| (name, a)))
+    }
+
     /// Every note with its secret, in order.
     pub fn notes(&self) -> impl Iterator<Item = (&SecretName, &Note)> {
         self.secrets
@@ -147,7 +168,9 @@ impl Plan {
     /// Whether both sides agree: nothing to do and nothing to decide. Memory of what
     /// was agreed may still need writing.
     pub fn is_quiet(&self) -> bool {
-        self.actions().next().is_none() && self.conflicts().next().is_none()
+        self.actions().next().is_none()
+            && self.conflicts().next().is_none()
+            && self.answers().next().is_none()
     }
 }
 
@@ -167,6 +190,8 @@ pub struct Policy {
     pub remotes: BTreeMap<RemoteName, RemotePolicy>,
     /// If given, only secrets whose name begins so are looked at.
     pub only: Option<String>,
+    /// What becomes of conflicts. Without it all of them are held.
+    pub strategies: Option<Strategies>,
 }
 
 /// Reconciles the vault with all remotes given, in one joint merge per secret
@@ -194,7 +219,7 @@ pub fn plan(
         {
             continue;
         }
-        let views = remotes
+        let views: Vec<decide::View<'_>> = remotes
             .iter()
             .map(|(remote, view)| {
                 let policy = policy.remotes.get(remote).unwrap_or(&default);
@@ -210,12 +235,13 @@ pub fn plan(
                 }],
                 ..SecretPlan::default()
             },
-            None => secret::reconcile(
+            None => decide::reconcile(
                 name,
                 local.secrets.get(name),
                 base.get(name).unwrap_or(&nothing),
-                views,
+                &views,
                 &local.secrets,
+                policy.strategies.as_ref(),
             ),
         };
         if !one.is_empty() {

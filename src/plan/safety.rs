@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Plan, Side};
-use crate::model::{Base, Change, Lifecycle, RemoteName, RemoteView};
+use super::{NoteKind, Plan, Side, Waits};
+use crate::model::{Base, Change, Lifecycle, RemoteName, RemoteView, SecretName};
 
 /// How many deletions one run may carry out without a person's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,14 @@ impl Default for Limits {
 /// Why a run stops before its first step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
+    /// There is a conflict whose strategy is `fail`.
+    #[error("{count} of the secrets cannot be brought into step, {first} for one")]
+    Conflicted {
+        /// How many secrets.
+        count: usize,
+        /// The first of them.
+        first: SecretName,
+    },
     /// A remote that had secrets lists none: a wrong profile or Region looks so.
     #[error("remote {remote} lists no secrets at all, but {known} were synced with it before")]
     EmptyListing {
@@ -70,6 +78,7 @@ impl Plan {
         remotes: &BTreeMap<RemoteName, RemoteView>,
         limits: Limits,
     ) -> Result<(), Halt> {
+        self.check_conflicts()?;
         for (remote, view) in remotes {
             let known = base
                 .values()
@@ -94,7 +103,17 @@ impl Plan {
                     .push(name.as_str());
             }
         }
-        for (side, names) in deletions {
+        for (name, answer) in self.answers() {
+            if answer.deletes_here() {
+                deletions
+                    .entry(Side::Local)
+                    .or_default()
+                    .push(name.as_str());
+            }
+        }
+        for (side, mut names) in deletions {
+            names.sort_unstable();
+            names.dedup();
             let live = live_names(&side, base);
             let allowed = limits
                 .count
@@ -124,14 +143,33 @@ impl Plan {
         Ok(())
     }
 
+    fn check_conflicts(&self) -> Result<(), Halt> {
+        let stops = |kind: &NoteKind| {
+            matches!(
+                kind,
+                NoteKind::Waits {
+                    why: Waits::Stops,
+                    ..
+                }
+            )
+        };
+        let names: std::collections::BTreeSet<&SecretName> = self
+            .notes()
+            .filter(|(_, note)| stops(&note.kind))
+            .map(|(name, _)| name)
+            .collect();
+        match names.first() {
+            None => Ok(()),
+            Some(first) => Err(Halt::Conflicted {
+                count: names.len(),
+                first: (*first).clone(),
+            }),
+        }
+    }
+
     /// A secret whose recovery window ran out was already counted when it was
     /// scheduled.
-    fn was_deleted_before(
-        &self,
-        name: &crate::model::SecretName,
-        base: &Base,
-        action: &super::Action,
-    ) -> bool {
+    fn was_deleted_before(&self, name: &SecretName, base: &Base, action: &super::Action) -> bool {
         action.change == Change::Tombstone
             && action.source.as_ref().is_some_and(|source| {
                 base.get(name)

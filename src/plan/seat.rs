@@ -90,21 +90,7 @@ impl<'a> Seat<'a> {
             }
             _ => pair,
         };
-        let facts = seen.map(|s| &s.facts);
-        let sealed = if policy.direction == Direction::Pull {
-            Some("the remote's direction is pull")
-        } else if facts.is_some_and(|f| f.replica) {
-            Some("it is a replica there; change it in its primary Region")
-        } else if facts.is_some_and(|f| f.owning_service.is_some()) {
-            Some("an AWS service owns it there")
-        } else {
-            None
-        };
-        let rotating = seen.is_some_and(|s| {
-            let labels = &s.state.labels;
-            let pending = labels.get(&StagingLabel::pending());
-            s.facts.rotation_enabled || (pending.is_some() && pending != s.state.current())
-        });
+        let sealed = sealed(seen, policy);
         Self {
             remote,
             base,
@@ -112,7 +98,7 @@ impl<'a> Seat<'a> {
             seen,
             may_pull: policy.direction != Direction::Push,
             sealed,
-            held: sealed.or(rotating.then_some("it is rotated there; rotation owns its values")),
+            held: sealed.or(rotated(seen)),
             verdict,
         }
     }
@@ -137,6 +123,30 @@ impl<'a> Seat<'a> {
                 | Verdict::Revive
         )
     }
+}
+
+/// Why description, tags, creation and deletion may not be pushed to a remote.
+pub(super) fn sealed(seen: Option<&RemoteSecret>, policy: &RemotePolicy) -> Option<&'static str> {
+    let facts = seen.map(|s| &s.facts);
+    if policy.direction == Direction::Pull {
+        Some("the remote's direction is pull")
+    } else if facts.is_some_and(|f| f.replica) {
+        Some("it is a replica there; change it in its primary Region")
+    } else if facts.is_some_and(|f| f.owning_service.is_some()) {
+        Some("an AWS service owns it there")
+    } else {
+        None
+    }
+}
+
+/// Why values and labels may not be pushed, beside that (sync.md K3).
+pub(super) fn rotated(seen: Option<&RemoteSecret>) -> Option<&'static str> {
+    let rotating = seen.is_some_and(|s| {
+        let labels = &s.state.labels;
+        let pending = labels.get(&StagingLabel::pending());
+        s.facts.rotation_enabled || (pending.is_some() && pending != s.state.current())
+    });
+    rotating.then_some("it is rotated there; rotation owns its values")
 }
 
 fn same_travelling(a: &Face, b: &Face) -> bool {

@@ -1,19 +1,24 @@
-//! Compares values where ids alone cannot tell: at a first meeting (sync.md section
-//! 1.11).
+//! Reads values where ids alone cannot tell: at a first meeting, whether they are the
+//! same (sync.md section 1.11); where the newest version is to win, when they were made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Prepared, is_local, prepare_from};
 use crate::model::{Class, Content, Field, RemoteName, SecretName, Sight, VersionId};
-use crate::plan::Policy;
+use crate::plan::{NoteKind, Policy, Waits};
 use crate::store::{BATCH, Progress, Retrieved, SecretStore, StoreError};
 use crate::vault::Vault;
 
+/// One version to read.
+type Wanted = (SecretName, VersionId);
+
 /// Plans once more with the digests of what the vault and a remote have as AWSCURRENT
 /// under different ids at their first meeting: equal values are no conflict, the
-/// remote's ids are adopted. The values are read by twenties and dropped at once.
+/// remote's ids are adopted. And with the dates of versions, where a strategy asks for
+/// them. The values are read by twenties and dropped at once.
 ///
-/// Needs the key; a locked vault, or a value that cannot be read, leaves the conflict.
+/// Digests need the key; a locked vault, or a value that cannot be read, leaves the
+/// conflict.
 pub async fn compare<S: SecretStore>(
     vault: &Vault,
     stores: &BTreeMap<RemoteName, S>,
@@ -21,11 +26,9 @@ pub async fn compare<S: SecretStore>(
     policy: &Policy,
     progress: &dyn Progress,
 ) -> Prepared {
-    let Some(keys) = vault.keys() else {
-        return prepared;
-    };
-    let unknown = unknown(&prepared);
-    let total = unknown.values().map(Vec::len).sum();
+    let keys = vault.keys();
+    let unknown = unknown(&prepared, keys.is_some());
+    let total = unknown.values().map(BTreeSet::len).sum();
     if total == 0 {
         return prepared;
     }
@@ -35,8 +38,23 @@ pub async fn compare<S: SecretStore>(
         else {
             continue;
         };
-        for some in wanted.chunks(BATCH) {
-            let Ok(values) = read(store, some).await else {
+        let is_current = |(name, id): &Wanted| match view.secrets.get(name) {
+            Some(Sight::Seen(seen)) => seen.state.current() == Some(id),
+            _ => false,
+        };
+        let (current, others): (Vec<Wanted>, Vec<Wanted>) =
+            wanted.into_iter().partition(is_current);
+        let batches = current
+            .chunks(BATCH)
+            .map(|some| (some, true))
+            .chain(others.chunks(BATCH).map(|some| (some, false)));
+        for (some, current) in batches {
+            let values = if current {
+                read(store, some).await
+            } else {
+                read_singly(store, some).await
+            };
+            let Ok(values) = values else {
                 // The run itself meets the same error, and reports it.
                 break;
             };
@@ -47,12 +65,14 @@ pub async fn compare<S: SecretStore>(
                 };
                 if let (Some(seen), Ok(got)) = (seen, value)
                     && got.id == *id
-                    && let Ok(digest) = keys.digest(&got.value)
                 {
-                    seen.content = Content::Value {
-                        kind: got.value.kind(),
-                        digest,
-                    };
+                    seen.created = got.created;
+                    if let Some(Ok(digest)) = keys.map(|keys| keys.digest(&got.value)) {
+                        seen.content = Content::Value {
+                            kind: got.value.kind(),
+                            digest,
+                        };
+                    }
                 }
             }
             progress.advance(some.len());
@@ -62,16 +82,32 @@ pub async fn compare<S: SecretStore>(
     prepare_from(prepared.loaded, prepared.views, policy)
 }
 
-/// The remote's current versions that a conflict of a first meeting is about.
-fn unknown(prepared: &Prepared) -> BTreeMap<RemoteName, Vec<(SecretName, VersionId)>> {
-    let mut unknown: BTreeMap<RemoteName, Vec<(SecretName, VersionId)>> = BTreeMap::new();
-    for (name, conflict) in prepared.plan.conflicts() {
+/// The remotes' current versions that a conflict of a first meeting is about, and the
+/// versions whose date is wanted.
+fn unknown(prepared: &Prepared, digests: bool) -> BTreeMap<RemoteName, BTreeSet<Wanted>> {
+    let mut unknown: BTreeMap<RemoteName, BTreeSet<Wanted>> = BTreeMap::new();
+    let plan = &prepared.plan;
+    // One that a strategy answered may be none, too.
+    let answered = plan.answers().map(|(name, a)| (name, &a.conflict));
+    for (name, conflict) in plan.conflicts().chain(answered).filter(|_| digests) {
         if conflict.class == Class::CreateCreate
             && matches!(&conflict.field, Field::Label(label) if label.is_current())
             && let Some(Ok(id)) = conflict.theirs.as_ref().map(|id| id.parse())
         {
             let of = unknown.entry(conflict.remote.clone()).or_default();
-            of.push((name.clone(), id));
+            of.insert((name.clone(), id));
+        }
+    }
+    for (name, note) in plan.notes() {
+        if let NoteKind::Waits {
+            why: Waits::Undated(versions),
+            ..
+        } = &note.kind
+        {
+            for (remote, id) in versions {
+                let of = unknown.entry(remote.clone()).or_default();
+                of.insert((name.clone(), id.clone()));
+            }
         }
     }
     unknown
@@ -80,20 +116,25 @@ fn unknown(prepared: &Prepared) -> BTreeMap<RemoteName, Vec<(SecretName, Version
 /// Reads current versions in one call, or one by one where that call is not allowed.
 async fn read<S: SecretStore>(
     store: &S,
-    wanted: &[(SecretName, VersionId)],
+    wanted: &[Wanted],
 ) -> Result<Vec<Result<Retrieved, StoreError>>, StoreError> {
     let names: Vec<SecretName> = wanted.iter().map(|(name, _)| name.clone()).collect();
     match store.read_current(&names).await {
-        Err(error) if is_local(&error) => {
-            let mut values = Vec::new();
-            for (name, id) in wanted {
-                match store.read(name, id).await {
-                    Err(error) if !is_local(&error) => return Err(error),
-                    value => values.push(value),
-                }
-            }
-            Ok(values)
-        }
+        Err(error) if is_local(&error) => read_singly(store, wanted).await,
         values => values,
     }
+}
+
+async fn read_singly<S: SecretStore>(
+    store: &S,
+    wanted: &[Wanted],
+) -> Result<Vec<Result<Retrieved, StoreError>>, StoreError> {
+    let mut values = Vec::new();
+    for (name, id) in wanted {
+        match store.read(name, id).await {
+            Err(error) if !is_local(&error) => return Err(error),
+            value => values.push(value),
+        }
+    }
+    Ok(values)
 }

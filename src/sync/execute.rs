@@ -75,6 +75,10 @@ pub async fn apply_plan<S: SecretStore>(
         run.report
             .conflicts
             .extend(conflicts.map(|(n, c)| (n.clone(), c.clone())));
+        let answers = prepared.plan.answers();
+        run.report
+            .answers
+            .extend(answers.map(|(n, a)| (n.clone(), a.clone())));
         run.round(&prepared).await?;
         let again: BTreeSet<SecretName> = run
             .report
@@ -161,7 +165,9 @@ impl<'a, S: SecretStore> Run<'a, S> {
         let urgent: Vec<(&SecretName, &SecretPlan)> = names
             .iter()
             .filter_map(|n| Some((n, prepared.plan.secrets.get(n)?)))
-            .filter(|(_, plan)| has_remote_steps(plan) && copies_first(plan))
+            .filter(|(_, plan)| {
+                has_remote_steps(plan) && (copies_first(plan) || !plan.answers.is_empty())
+            })
             .collect();
         if urgent.is_empty() {
             return Ok(records);
@@ -316,7 +322,7 @@ impl<'a, S: SecretStore> Run<'a, S> {
                     if changed {
                         saved.push(name);
                     }
-                    if !plan.actions.is_empty() {
+                    if !plan.actions.is_empty() || !plan.answers.is_empty() {
                         let outcome = if only_restores(plan) {
                             Outcome::Again
                         } else {
@@ -374,7 +380,16 @@ impl<'a, S: SecretStore> Run<'a, S> {
         } else {
             plan
         };
-        let folded: settle::Folded = fold(self.vault, tx, &mut record, plan_here, got, pushed)?;
+        let answered = has_remote_steps(plan);
+        let folded: settle::Folded = fold(
+            self.vault,
+            tx,
+            &mut record,
+            plan_here,
+            got,
+            pushed,
+            answered,
+        )?;
         replace_conflicts(&mut record, &prepared.plan, plan);
         self.report.copied += folded.copied;
         self.report.here += folded.steps;
@@ -421,7 +436,12 @@ fn work(prepared: &Prepared) -> Vec<SecretName> {
     let mut names: BTreeSet<&SecretName> = plan
         .secrets
         .iter()
-        .filter(|(_, s)| !s.actions.is_empty() || !s.settled.is_empty() || !s.conflicts.is_empty())
+        .filter(|(_, s)| {
+            !s.actions.is_empty()
+                || !s.settled.is_empty()
+                || !s.conflicts.is_empty()
+                || !s.answers.is_empty()
+        })
         .map(|(n, _)| n)
         .collect();
     // A conflict that went away by itself is no longer on record.

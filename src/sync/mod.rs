@@ -23,7 +23,7 @@ pub use execute::{apply_plan, sync};
 pub use report::{Outcome, Report, SyncError};
 
 use crate::model::{Base, Lifecycle, LocalView, RemoteName, RemoteView, SecretName, Timestamp};
-use crate::plan::{Limits, Plan, Policy, RemotePolicy, plan};
+use crate::plan::{Limits, Plan, Policy, RemotePolicy, Strategies, plan};
 use crate::store::{Progress, SecretStore, StoreError};
 use crate::vault::{Fetched, Loaded, Vault, VaultError};
 
@@ -62,8 +62,9 @@ impl Prepared {
     }
 }
 
-/// The policy that the vault's settings give to the chosen remotes.
-pub fn policy_of(vault: &Vault, only: Option<String>) -> Policy {
+/// The policy that the vault's settings give to the chosen remotes. `now` is what the
+/// dates of versions are held against.
+pub fn policy_of(vault: &Vault, only: Option<String>, now: Timestamp) -> Policy {
     let config = vault.config();
     let remotes = config.remotes.iter().map(|(name, remote)| {
         let policy = RemotePolicy {
@@ -72,9 +73,17 @@ pub fn policy_of(vault: &Vault, only: Option<String>) -> Policy {
         };
         (name.clone(), policy)
     });
+    let set = config.remotes.iter();
     Policy {
         remotes: remotes.collect(),
         only,
+        strategies: Some(Strategies {
+            now,
+            run: None,
+            rules: config.policies.clone(),
+            remotes: set.map(|(n, r)| (n.clone(), r.on_conflict)).collect(),
+            answers: BTreeMap::new(),
+        }),
     }
 }
 
@@ -143,6 +152,11 @@ pub fn prepare(
     policy: &Policy,
 ) -> Result<Prepared, VaultError> {
     Ok(prepare_from(vault.load()?, views, policy))
+}
+
+/// Plans once more over the same vault and views, under another policy.
+pub fn replan(prepared: Prepared, policy: &Policy) -> Prepared {
+    prepare_from(prepared.loaded, prepared.views, policy)
 }
 
 fn prepare_from(

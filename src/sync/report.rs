@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Conflict, RemoteName, SecretName};
-use crate::plan::{Halt, Note};
+use crate::plan::{Answer, Halt, Note};
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
@@ -60,6 +60,9 @@ pub struct Report {
     pub written: usize,
     /// Conflicts that wait for a person, by secret.
     pub conflicts: Vec<(SecretName, Conflict)>,
+    /// What strategies decided, by secret. It counts where the secret's outcome is
+    /// [`Outcome::Done`].
+    pub answers: Vec<(SecretName, Answer)>,
     /// What the plan had to say.
     pub notes: Vec<(SecretName, Note)>,
     /// Set if a remote failed so that nothing more could be asked of it.

@@ -8,7 +8,7 @@ use crate::model::{
     Author, Change, Content, Face, Invalid, Lifecycle, Record, RemoteBase, RemoteName,
     RemoteSecret, SecretName, StagingLabel, VersionId, VersionMeta,
 };
-use crate::plan::{Plan, SecretPlan, Side};
+use crate::plan::{Plan, SecretPlan, Side, resolve};
 use crate::store::{Retrieved, StoreError};
 use crate::vault::{Transaction, Vault, VaultError};
 
@@ -37,7 +37,8 @@ pub(super) struct Folded {
     pub(super) steps: usize,
 }
 
-/// Copies the versions that were gathered into the record, nothing else.
+/// Copies the versions that were gathered into the record, and notes down what strategies
+/// decided: the version that loses is safe and findable before it loses anywhere.
 pub(super) fn secure(
     tx: &mut Transaction<'_>,
     record: &mut Record,
@@ -45,15 +46,27 @@ pub(super) fn secure(
     got: &Gathered,
 ) -> Result<Folded, Stop> {
     let mut folded = Folded::default();
-    for action in &plan.actions {
+    for (at, action) in plan.actions.iter().enumerate() {
+        answer(record, plan, at)?;
         if let (Side::Local, Change::AddVersion { id, meta, .. }) = (&action.on, &action.change) {
             folded.copied += usize::from(copy(tx, record, id, meta, got)?);
         }
     }
+    answer(record, plan, plan.actions.len())?;
     Ok(folded)
 }
 
-/// Brings a record to where the plan wants it.
+/// Takes the answers that come after so many actions.
+fn answer(record: &mut Record, plan: &SecretPlan, after: usize) -> Result<(), Stop> {
+    for answer in plan.answers.iter().filter(|a| a.after == after) {
+        resolve(record, &answer.conflict, &answer.choice)
+            .map_err(|e| Stop::Outcome(Outcome::Superseded(e.to_string())))?;
+    }
+    Ok(())
+}
+
+/// Brings a record to where the plan wants it. `answered` says that [`secure`] has been
+/// here before.
 pub(super) fn fold(
     vault: &Vault,
     tx: &mut Transaction<'_>,
@@ -61,9 +74,13 @@ pub(super) fn fold(
     plan: &SecretPlan,
     got: &Gathered,
     pushed: Option<&Pushed>,
+    answered: bool,
 ) -> Result<Folded, Stop> {
     let mut folded = Folded::default();
-    for action in &plan.actions {
+    for (at, action) in plan.actions.iter().enumerate() {
+        if !answered {
+            answer(record, plan, at)?;
+        }
         let (Side::Local, Some(source)) = (&action.on, &action.source) else {
             continue;
         };
@@ -80,6 +97,9 @@ pub(super) fn fold(
                 folded.steps += 1;
             }
         }
+    }
+    if !answered {
+        answer(record, plan, plan.actions.len())?;
     }
     for (remote, settled) in &plan.settled {
         let mut settled = settled.clone();

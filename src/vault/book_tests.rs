@@ -47,6 +47,7 @@ fn the_books_settings() {
             exclude: vec!["team/app/private".into()],
         },
         direction: Direction::TwoWay,
+        on_conflict: crate::model::Strategy::Hold,
     };
     config.remotes = BTreeMap::from([(name, remote)]);
     let text = keys()

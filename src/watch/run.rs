@@ -290,7 +290,9 @@ impl<H: Host> Run<'_, H> {
         if views.is_empty() {
             return Ok(());
         }
-        let policy = policy_of(self.vault, None);
+        let mut policy = policy_of(self.vault, None, self.host.moment().wall);
+        // Nothing is decided while nobody looks, not even by rule.
+        policy.strategies = None;
         let asked: BTreeSet<RemoteName> = views.keys().cloned().collect();
         let prepared = sync::prepare(self.vault, views, &policy)?;
         let known = marks(&prepared.loaded);

@@ -62,6 +62,7 @@ fn config(url: &str) -> RemoteConfig {
         endpoint: Some(url.into()),
         scope: Scope::default(),
         direction: Direction::default(),
+        on_conflict: strongroom::model::Strategy::Hold,
     }
 }
 

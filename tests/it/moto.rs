@@ -182,6 +182,7 @@ impl Moto {
             endpoint: Some(self.url()),
             scope: Scope::default(),
             direction: Direction::default(),
+            on_conflict: strongroom::model::Strategy::Hold,
         }
     }
 

@@ -47,6 +47,7 @@ fn add_remotes(vault: &Vault) {
         endpoint: None,
         scope: Scope::default(),
         direction: Direction::TwoWay,
+        on_conflict: strongroom::model::Strategy::Hold,
     };
     let two = RemoteConfig {
         name: remote("two"),

@@ -245,6 +245,7 @@ impl<'a> Stage<'a> {
                 endpoint: None,
                 scope: Scope::default(),
                 direction: Direction::TwoWay,
+                on_conflict: crate::model::Strategy::Hold,
             },
         );
         let mut tx = self.vault.begin("demo", now())?;
@@ -267,7 +268,7 @@ impl<'a> Stage<'a> {
                 percent: config.max_delete.percent,
                 folders: true,
             },
-            policy: policy_of(&self.vault, None),
+            policy: policy_of(&self.vault, None, now()),
             no_git: false,
         }
     }

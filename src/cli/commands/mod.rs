@@ -27,6 +27,7 @@ mod ls;
 mod man;
 mod passwd;
 mod plan;
+mod policy;
 mod put;
 mod remote;
 mod remove;
@@ -83,6 +84,7 @@ pub enum Command {
     Remote(remote::Remote),
     #[command(subcommand)]
     Freshness(freshness::Freshness),
+    Policy(policy::Policy),
     Status(status::Status),
     Fetch(sync::Fetch),
     Plan(plan::Plan),
@@ -139,6 +141,7 @@ impl Command {
             Self::Restore(c) => c.run(ctx),
             Self::Remote(c) => c.run(ctx),
             Self::Freshness(c) => c.run(ctx),
+            Self::Policy(c) => c.run(ctx),
             Self::Status(c) => c.run(ctx),
             Self::Fetch(c) => c.run(ctx),
             Self::Plan(c) => c.run(ctx),

@@ -10,8 +10,9 @@ use super::sync::{Which, confirm_first, finish, look, options, print_plan, skipp
 use crate::cli::context::{Context, block_on, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
+use crate::cli::strategy::OnConflict;
 use crate::crypto::{Domain, MacError};
-use crate::model::{RemoteName, SecretName};
+use crate::model::{Escaped, RemoteName, SecretName, Strategy};
 use crate::plan::SecretPlan;
 use crate::sync::{Prepared, apply_plan, prepare};
 use crate::vault::{Vault, VaultError};
@@ -130,6 +131,8 @@ struct Saved {
     remotes: Vec<String>,
     only: Option<String>,
     max_delete: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_conflict: Option<String>,
     /// Per secret: what would be done, in words, and a hash over everything that the
     /// plan expects to find.
     secrets: BTreeMap<String, SavedSecret>,
@@ -168,14 +171,17 @@ fn save(
             .collect(),
         only: which.only.clone(),
         max_delete: which.max_delete,
+        on_conflict: which
+            .on_conflict
+            .map(|s| Strategy::from(s).as_str().to_owned()),
         secrets: prepared
             .plan
             .secrets
             .iter()
-            .filter(|(_, s)| !s.actions.is_empty())
+            .filter(|(_, s)| !s.actions.is_empty() || !s.answers.is_empty())
             .map(|(name, s)| {
                 let saved = SavedSecret {
-                    steps: s.actions.iter().map(ToString::to_string).collect(),
+                    steps: s.steps(),
                     hash: hash(s),
                 };
                 (name.to_string(), saved)
@@ -230,6 +236,13 @@ impl Apply {
             remotes: names.clone(),
             only: saved.only.clone(),
             max_delete: saved.max_delete,
+            on_conflict: match &saved.on_conflict {
+                None => None,
+                Some(word) => Some(
+                    OnConflict::from_word(word)
+                        .ok_or_else(|| stale(format!("{} is no strategy", Escaped(word))))?,
+                ),
+            },
         };
         let options = options(ctx, &vault, &which, None, &names)?;
         block_on(async {

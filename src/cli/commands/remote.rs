@@ -6,8 +6,9 @@ use crate::aws::AwsStore;
 use crate::cli::context::{Context, block_on, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
+use crate::cli::strategy::OnConflict;
 use crate::config::RemoteConfig;
-use crate::model::{Direction, Escaped, RemoteName, Scope};
+use crate::model::{Direction, Escaped, RemoteName, Scope, Strategy};
 use crate::store::SecretStore as _;
 use crate::sync::SyncError;
 
@@ -82,6 +83,9 @@ pub struct Add {
     /// Which way changes travel
     #[arg(long, value_enum, default_value = "two-way")]
     direction: Way,
+    /// What becomes of conflicts that no policy is about
+    #[arg(long, value_name = "STRATEGY", value_enum, default_value = "hold")]
+    on_conflict: OnConflict,
 }
 
 impl Add {
@@ -121,6 +125,7 @@ impl Add {
                 Way::Pull => Direction::Pull,
                 Way::Push => Direction::Push,
             },
+            on_conflict: self.on_conflict.into(),
         };
         // Wrong settings are found before anything is connected to.
         let mut config = (*vault.config()).clone();
@@ -193,6 +198,9 @@ impl Ls {
                     .unwrap_or_else(|| "any account".to_owned()),
             );
             words.push(remote.direction.as_str().to_owned());
+            if remote.on_conflict != Strategy::default() {
+                words.push(format!("on conflict {}", remote.on_conflict.as_str()));
+            }
             words.extend(remote.profile.as_ref().map(|p| format!("profile {p}")));
             words.extend(remote.role_arn.as_ref().map(|r| format!("role {r}")));
             words.extend(remote.endpoint.as_ref().map(|e| format!("at {e}")));
@@ -220,6 +228,7 @@ fn as_json(remote: &RemoteConfig) -> Value {
         "RoleArn": remote.role_arn,
         "Endpoint": remote.endpoint,
         "Direction": remote.direction.as_str(),
+        "OnConflict": remote.on_conflict.as_str(),
         "Map": remote.scope.map.as_ref().map(|(l, r)| format!("{l}={r}")),
         "Include": remote.scope.include,
         "Exclude": remote.scope.exclude,
@@ -245,6 +254,9 @@ impl Rm {
         let mut tx = begin(ctx, &vault, "remote rm")?;
         let mut config = (*vault.config()).clone();
         config.remotes.remove(&self.name);
+        config
+            .policies
+            .retain(|rule| rule.remote.as_ref() != Some(&self.name));
         tx.set_config(config);
         for mut record in vault.load()?.records.into_values() {
             let had_base = record.base.remove(&self.name).is_some();

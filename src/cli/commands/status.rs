@@ -49,7 +49,7 @@ impl Status {
                 continue;
             };
             let views = BTreeMap::from([(name.clone(), fetched.view.clone())]);
-            let prepared = prepare(&vault, views, &policy_of(&vault, None))?;
+            let prepared = prepare(&vault, views, &policy_of(&vault, None, now()))?;
             let count = |local: bool| {
                 prepared
                     .plan

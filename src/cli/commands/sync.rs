@@ -6,10 +6,11 @@ use crate::cli::context::{Context, block_on, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
-use crate::model::{Direction, Escaped, RemoteName, RemoteView, SecretName};
-use crate::plan::{Limits, Note, NoteKind};
+use crate::cli::strategy::{OnConflict, ask, asks};
+use crate::model::{Direction, Escaped, RemoteName, RemoteView, SecretName, Strategy};
+use crate::plan::{Choice, Limits, Note, NoteKind};
 use crate::sync::{
-    Options, Outcome, Prepared, Report, apply_plan, compare, fetch, policy_of, prepare,
+    Options, Outcome, Prepared, Report, apply_plan, compare, fetch, policy_of, prepare, replan,
 };
 use crate::vault::Vault;
 
@@ -25,6 +26,9 @@ pub(super) struct Which {
     /// Allow this many deletions on a side
     #[arg(long, value_name = "N")]
     pub(super) max_delete: Option<usize>,
+    /// What becomes of conflicts, whatever the settings say
+    #[arg(long, value_name = "STRATEGY")]
+    pub(super) on_conflict: Option<OnConflict>,
 }
 
 /// Ask remotes what they have
@@ -127,13 +131,25 @@ fn synchronise(
     let options = options(ctx, &vault, which, direction, &names)?;
     block_on(async {
         let stores = ctx.connect(&vault, &names).await?;
-        let prepared = look(ctx, &vault, &stores, &options).await?;
+        let mut prepared = look(ctx, &vault, &stores, &options).await?;
+        let mut options = options;
         if dry_run {
             print_plan(ctx, &prepared)?;
             prepared
                 .plan
                 .check(&prepared.base, &prepared.views, options.limits)?;
             return super::DONE;
+        }
+        // Before anybody is asked anything: what stops the run needs no answer.
+        prepared
+            .plan
+            .check(&prepared.base, &prepared.views, options.limits)?;
+        while let Some(strategies) = &mut options.policy.strategies
+            && ask(ctx, &prepared.plan, strategies)?
+        {
+            let next = replan(prepared, &options.policy);
+            let progress = ctx.ui.progress();
+            prepared = compare(&vault, &stores, next, &options.policy, progress.as_ref()).await;
         }
         confirm_first(ctx, &prepared)?;
         let progress = ctx.ui.progress();
@@ -151,7 +167,11 @@ pub(super) fn options(
     names: &[RemoteName],
 ) -> Result<Options, CommandError> {
     let config = vault.config();
-    let mut policy = policy_of(vault, which.only.clone());
+    let now = now();
+    let mut policy = policy_of(vault, which.only.clone(), now);
+    if let Some(strategies) = &mut policy.strategies {
+        strategies.run = which.on_conflict.map(Strategy::from);
+    }
     if let Some(direction) = direction {
         for name in names {
             let Some(remote) = policy.remotes.get_mut(name) else {
@@ -180,7 +200,7 @@ pub(super) fn options(
         },
     };
     Ok(Options {
-        now: now(),
+        now,
         limits,
         policy,
         no_git: ctx.no_commit()?,
@@ -262,9 +282,7 @@ pub(super) fn print_plan(ctx: &Context, prepared: &Prepared) -> Result<(), Comma
         let secrets: serde_json::Map<String, serde_json::Value> = plan
             .secrets
             .iter()
-            .filter(|(_, s)| {
-                !(s.actions.is_empty() && s.conflicts.is_empty() && s.notes.is_empty())
-            })
+            .filter(|(_, s)| s.has_something_to_say())
             .map(|(name, s)| {
                 let texts = |it: &mut dyn Iterator<Item = String>| it.collect::<Vec<_>>();
                 let value = json!({
@@ -281,6 +299,16 @@ pub(super) fn print_plan(ctx: &Context, prepared: &Prepared) -> Result<(), Comma
                         "Base": c.base,
                         "Ours": c.ours,
                         "Theirs": c.theirs,
+                    })).collect::<Vec<_>>(),
+                    "Answers": s.answers.iter().map(|a| json!({
+                        "Id": a.conflict.id(name),
+                        "Remote": a.conflict.remote.as_str(),
+                        "Field": a.conflict.field.to_string(),
+                        "Class": a.conflict.class.as_str(),
+                        "Ours": a.conflict.ours,
+                        "Theirs": a.conflict.theirs,
+                        "Wins": wins(&a.choice),
+                        "Strategy": a.strategy.as_str(),
                     })).collect::<Vec<_>>(),
                     "Notes": texts(&mut s.notes.iter().map(ToString::to_string)),
                 });
@@ -310,6 +338,15 @@ pub(super) fn print_plan(ctx: &Context, prepared: &Prepared) -> Result<(), Comma
         ));
     }
     Ok(())
+}
+
+/// The side that wins, or the version that does.
+fn wins(choice: &Choice) -> &str {
+    match choice {
+        Choice::Ours => "ours",
+        Choice::Theirs => "theirs",
+        Choice::To(id) => id.as_str(),
+    }
 }
 
 /// How many secrets a plan could do nothing about.
@@ -361,6 +398,11 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
             }
         }
     }
+    for (name, answer) in &report.answers {
+        if report.outcomes.get(name) == Some(&Outcome::Done) {
+            ui.status(&format!("{name}: {answer}"));
+        }
+    }
     for (name, conflict) in &report.conflicts {
         ui.warn(&format!("{name}: {conflict}"));
     }
@@ -379,6 +421,7 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
             "Failed": failed,
             "Skipped": skipped,
             "Conflicts": report.conflicts.iter().map(|(n, c)| c.id(n)).collect::<Vec<_>>(),
+            "Answers": report.answers.iter().map(|(n, a)| a.conflict.id(n)).collect::<Vec<_>>(),
         }))?;
     } else if report.is_quiet() && report.stopped.is_none() {
         ui.status(if skipped == 0 {
@@ -419,6 +462,9 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
     }
     if !report.conflicts.is_empty() {
         ui.hint("decide with: strongroom resolve NAME --ours (or --theirs, or --to VERSION)");
+        if report.notes.iter().any(|(_, note)| asks(note).is_some()) {
+            ui.hint("interactive asks on a terminal only; elsewhere conflicts wait");
+        }
         return Ok(Exit::Conflict);
     }
     Ok(Exit::Ok)

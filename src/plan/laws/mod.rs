@@ -8,6 +8,7 @@
 mod enumeration;
 mod random;
 mod safety;
+mod strategies;
 mod worlds;
 
 use std::collections::BTreeSet;
@@ -59,12 +60,16 @@ fn check(spec: &Spec) -> Holds {
         law(spec, &world, &plan)
             .map_err(|e| format!("{name}: {e}\n  {spec:?}\n  {}", short(&plan)))?;
     }
-    Ok(())
+    if plan.conflicts.is_empty() {
+        Ok(())
+    } else {
+        strategies::check(spec, &plan)
+    }
 }
 
 /// A plan in a line.
 fn short(plan: &SecretPlan) -> String {
-    let mut out: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
+    let mut out = plan.steps();
     for c in &plan.conflicts {
         out.push(format!("CONFLICT {} {} {}", c.remote, c.field, c.class));
     }
@@ -450,9 +455,12 @@ fn order_of_remotes(spec: &Spec, world: &World, plan: &SecretPlan) -> Holds {
     if spec.far.len() != 2 || !consistent(spec) || both_recreated {
         return Ok(());
     }
-    let mut twin = World::named(spec, &["b", "a"]);
+    same_result(world.clone(), World::named(spec, &["b", "a"]), plan)
+}
+
+/// Carries out both, and compares what became of them.
+fn same_result(mut world: World, mut twin: World, plan: &SecretPlan) -> Holds {
     let other = twin.plan();
-    let mut world = world.clone();
     world.finish(plan)?;
     twin.finish(&other)?;
     ensure(

@@ -128,8 +128,12 @@ fn texts_seen(world: &World, remote: &RemoteName, to: &Attributes) -> Holds {
         let now = place.get(there);
         let agreed = pair.is_some_and(|p| place.get(&p.remote.attributes) == now);
         let here = world.state().and_then(|s| place.get(&s.attributes));
+        // What a person saw when deciding against it is not unseen.
+        let seen = base
+            .and_then(|b| b.seen.get(&place.field()))
+            .is_some_and(|saw| saw.as_deref() == now);
         ensure(
-            now == place.get(to) || now.is_none() || now == here || agreed,
+            now == place.get(to) || now.is_none() || now == here || agreed || seen,
             || format!("{place:?} of {remote} replaced unseen"),
         )?;
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::tests::{id, name, remote};
-use super::super::{Action, Policy, RemotePolicy, SecretPlan, Side, plan};
+use super::super::{Action, Policy, RemotePolicy, SecretPlan, Side, plan, resolve};
 use crate::model::{
     Attributes, Author, Base, Change, Content, Digest, Direction, Face, Invalid, Kind, Lifecycle,
     LocalView, Origin, Pair, Record, RemoteBase, RemoteFacts, RemoteName, RemoteSecret, RemoteView,
@@ -187,7 +187,8 @@ pub(super) struct World {
 
 fn meta(n: usize) -> VersionMeta {
     VersionMeta {
-        created: Some(Timestamp::from_secs(i64::try_from(n).unwrap())),
+        // Far enough apart for `newest` to tell them.
+        created: Some(Timestamp::from_secs(i64::try_from(n).unwrap() * 1000)),
         content: match n {
             9 => Content::Placeholder,
             n => Content::Value {
@@ -201,7 +202,7 @@ fn meta(n: usize) -> VersionMeta {
 }
 
 /// The number a version was made from.
-fn number(id: &VersionId) -> usize {
+pub(super) fn number(id: &VersionId) -> usize {
     id.as_str()[..1].parse().unwrap()
 }
 
@@ -485,11 +486,23 @@ impl World {
 
     /// Carries a whole plan out.
     pub(super) fn finish(&mut self, plan: &SecretPlan) -> Result<(), String> {
-        for action in &plan.actions {
+        for (at, action) in plan.actions.iter().enumerate() {
+            self.answer(plan, at)?;
             self.step(action)
                 .map_err(|e| format!("step `{action}`: {e}"))?;
         }
+        self.answer(plan, plan.actions.len())?;
         self.settle(plan);
+        Ok(())
+    }
+
+    /// Takes the answers that come after so many steps.
+    pub(super) fn answer(&mut self, plan: &SecretPlan, after: usize) -> Result<(), String> {
+        for answer in plan.answers.iter().filter(|a| a.after == after) {
+            let record = self.record.get_or_insert_with(|| Record::new(name()));
+            resolve(record, &answer.conflict, &answer.choice)
+                .map_err(|e| format!("answer `{answer}`: {e}"))?;
+        }
         Ok(())
     }
 }

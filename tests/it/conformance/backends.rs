@@ -223,6 +223,7 @@ fn remote(url: String) -> RemoteConfig {
         endpoint: Some(url),
         scope: Scope::default(),
         direction: Direction::default(),
+        on_conflict: strongroom::model::Strategy::Hold,
     }
 }
 
