@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::FieldKind;
 
 const ID: &str = "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90";
 
@@ -25,7 +26,11 @@ fn full() -> Config {
                 exclude: vec!["team/private".into()],
             },
             direction: Direction::Pull,
-            on_conflict: Strategy::Hold,
+            on_conflict: if name.as_str() == "prod" {
+                Strategy::Newest
+            } else {
+                Strategy::Hold
+            },
         };
         config.remotes.insert(name, remote);
     }
@@ -40,6 +45,23 @@ fn full() -> Config {
             on_stale,
         };
         config.freshness.insert(prefix.to_owned(), rule);
+    }
+    for (path, remote, field, on_conflict) in [
+        ("prod/", None, None, Strategy::Ours),
+        (
+            "prod/",
+            Some("prod"),
+            Some(FieldKind::Current),
+            Strategy::Theirs,
+        ),
+        ("", None, Some(FieldKind::Lifecycle), Strategy::Fail),
+    ] {
+        config.set_policy(Rule {
+            path: path.into(),
+            remote: remote.map(|r| r.parse().unwrap()),
+            field,
+            on_conflict,
+        });
     }
     config
 }
@@ -82,6 +104,7 @@ fn settings_come_back_and_equal_settings_are_equal_bytes() {
     role_arn = "arn:aws:iam::123456789012:role/x/y"
     endpoint = "http://127.0.0.1:5000"
     direction = "pull"
+    on_conflict = "newest"
     map = { local = "team/", remote = "" }
     include = ["team/", "b"]
     exclude = ["team/private"]
@@ -97,6 +120,21 @@ fn settings_come_back_and_equal_settings_are_equal_bytes() {
     [freshness."prod/"]
     max_stale = "24h"
     on_stale = "deny"
+
+    [[policy]]
+    path = ""
+    field = "lifecycle"
+    on_conflict = "fail"
+
+    [[policy]]
+    path = "prod/"
+    on_conflict = "ours"
+
+    [[policy]]
+    path = "prod/"
+    remote = "prod"
+    field = "current"
+    on_conflict = "theirs"
     "#);
 }
 
@@ -235,6 +273,45 @@ fn each_bad_text_is_named_with_key_and_line() {
         (
             format!("{prod}include = [1]\n"),
             "line 5: remote.prod.include: must be a list of texts in quotes",
+        ),
+        (
+            format!("{prod}on_conflict = \"latest\"\n"),
+            "line 5: remote.prod.on_conflict: must be hold, ours, theirs, newest, interactive or fail",
+        ),
+        (
+            format!("{base}policy = 3\n"),
+            "line 3: policy: must be a list of tables, each under [[policy]]",
+        ),
+        (
+            format!("{base}[[policy]]\npath = \"a\"\n"),
+            "line 3: policy.on_conflict is missing",
+        ),
+        (
+            format!("{base}[[policy]]\non_conflict = \"ours\"\n"),
+            "line 3: policy.path is missing",
+        ),
+        (
+            format!("{base}[[policy]]\npath = \"a\"\non_conflict = \"ours\"\nstrategy = 1\n"),
+            "line 6: unknown key policy.strategy",
+        ),
+        (
+            format!("{base}[[policy]]\npath = \"a\"\non_conflict = \"ours\"\nfield = \"kms\"\n"),
+            "line 6: policy.field: must be current, label, description, tag or lifecycle",
+        ),
+        (
+            format!("{base}[[policy]]\npath = \"a/**\"\non_conflict = \"ours\"\n"),
+            "line 3: policy.path: must be a prefix of secret names",
+        ),
+        (
+            format!("{base}[[policy]]\npath = \"a\"\non_conflict = \"ours\"\nremote = \"b\"\n"),
+            "line 3: policy.remote: must be one of the vault's remotes",
+        ),
+        (
+            format!(
+                "{base}{0}{0}",
+                "[[policy]]\npath = \"a\"\non_conflict = \"ours\"\n"
+            ),
+            "line 3: policy: has two rules about the same",
         ),
         (
             format!("{base}x\n"),

@@ -1,6 +1,8 @@
 //! The vault's half of a plan: versions, labels, and the memory of what was agreed,
 //! folded into one record and written once.
 
+use std::collections::BTreeSet;
+
 use super::gather::Gathered;
 use super::push::{Pushed, superseded_here};
 use super::report::Outcome;
@@ -77,6 +79,7 @@ pub(super) fn fold(
     answered: bool,
 ) -> Result<Folded, Stop> {
     let mut folded = Folded::default();
+    let mut fresh: BTreeSet<&VersionId> = BTreeSet::new();
     for (at, action) in plan.actions.iter().enumerate() {
         if !answered {
             answer(record, plan, at)?;
@@ -86,10 +89,15 @@ pub(super) fn fold(
         };
         match &action.change {
             Change::AddVersion { id, meta, .. } => {
-                folded.copied += usize::from(copy(tx, record, id, meta, got)?);
+                if copy(tx, record, id, meta, got)? {
+                    folded.copied += 1;
+                    fresh.insert(id);
+                }
             }
             Change::Archive { to } => {
-                put_aside(vault, tx, record, to, source)?;
+                put_aside(vault, tx, record, to, source, |id| {
+                    fresh.contains(id).then_some(got)
+                })?;
                 folded.steps += 1;
             }
             change => {
@@ -190,13 +198,16 @@ fn copy(
 }
 
 /// Puts a secret aside under another name. Its values are bound to the name they were
-/// encrypted under, so they are encrypted anew.
-fn put_aside(
+/// encrypted under, so they are encrypted anew. A version that was copied in this same
+/// transaction is not on the disk yet: `fresh` has it. (No other may be taken from there:
+/// the new incarnation can have an id of the old one for another value.)
+fn put_aside<'g>(
     vault: &Vault,
     tx: &mut Transaction<'_>,
     record: &mut Record,
     to: &SecretName,
     source: &RemoteName,
+    fresh: impl Fn(&VersionId) -> Option<&'g Gathered>,
 ) -> Result<(), Stop> {
     let mut old = record.clone();
     old.name = to.clone();
@@ -205,8 +216,11 @@ fn put_aside(
     old.conflicts.clear();
     for (id, meta) in &record.state.versions {
         if meta.has_value() {
-            let value = vault.read(record, id)?;
-            tx.add_value(to, id, &value, meta.created)?;
+            let key = (record.name.clone(), id.clone());
+            match fresh(id).and_then(|got| got.values.get(&key)) {
+                Some(Ok(new)) => tx.add_value(to, id, &new.value, meta.created)?,
+                _ => tx.add_value(to, id, &vault.read(record, id)?, meta.created)?,
+            };
         }
     }
     tx.put(old);
