@@ -17,6 +17,7 @@ mod canned;
 mod cli;
 mod cli_clipboard;
 mod cli_faults;
+mod cli_policy;
 mod clients_cli;
 mod clients_js;
 mod clients_python;

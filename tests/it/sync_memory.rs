@@ -10,5 +10,6 @@ mod permissions;
 mod pull;
 mod push;
 mod several;
+mod strategies;
 mod watch;
 mod world;

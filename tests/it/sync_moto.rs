@@ -5,4 +5,5 @@ mod desk;
 mod errors;
 mod killed;
 mod story;
+mod strategies;
 mod watch;

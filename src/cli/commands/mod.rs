@@ -84,6 +84,7 @@ pub enum Command {
     Remote(remote::Remote),
     #[command(subcommand)]
     Freshness(freshness::Freshness),
+    #[command(subcommand)]
     Policy(policy::Policy),
     Status(status::Status),
     Fetch(sync::Fetch),

@@ -14,6 +14,7 @@ mod labels;
 mod policy;
 mod printed;
 mod several;
+mod strategies;
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,8 @@ fn label(word: &str) -> StagingLabel {
 
 fn meta(n: usize, local: bool) -> VersionMeta {
     VersionMeta {
-        created: Some(Timestamp::from_secs(n as i64)),
+        // Far enough apart for `newest` to tell them.
+        created: Some(Timestamp::from_secs(n as i64 * 1000)),
         content: match (n, local) {
             (9, true) => Content::Placeholder,
             (_, true) => Content::Value {

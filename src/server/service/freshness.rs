@@ -88,6 +88,7 @@ mod tests {
             endpoint: None,
             scope: Scope::default(),
             direction: Direction::TwoWay,
+            on_conflict: crate::model::Strategy::Hold,
         };
         config.remotes.insert(prod(), remote);
         let rule = Freshness {

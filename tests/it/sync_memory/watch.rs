@@ -140,6 +140,7 @@ fn configured(site: &Site, names: &[&str]) {
             endpoint: None,
             scope: Scope::default(),
             direction: Direction::TwoWay,
+            on_conflict: strongroom::model::Strategy::Hold,
         };
         config.remotes.insert(remote(name), settings);
     }

@@ -10,9 +10,10 @@ use std::time::SystemTime;
 use strongroom::crypto::Identity;
 use strongroom::model::{
     Attributes, Author, Change, Conflict, Content, Lifecycle, Origin, Record, RemoteName,
-    SecretName, SecretState, SecretValue, StagingLabel, Timestamp, VersionId, VersionMeta,
+    SecretName, SecretState, SecretValue, StagingLabel, Strategy, Timestamp, VersionId,
+    VersionMeta,
 };
-use strongroom::plan::{Choice, Limits, Policy, RemotePolicy, resolve};
+use strongroom::plan::{Choice, Limits, Policy, RemotePolicy, Strategies, resolve};
 use strongroom::store::{MemoryStore, SecretStore, Silent};
 use strongroom::sync::{Options, Outcome, Report, SyncError, sync};
 use strongroom::vault::{Durability, InitOptions, Transaction, Vault};
@@ -28,6 +29,11 @@ pub(crate) struct Clock(Arc<AtomicI64>);
 impl Clock {
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_secs(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Lets so many seconds go by.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
     pub(crate) fn tick(&self) -> Timestamp {
@@ -389,11 +395,31 @@ impl Site {
         self.policy.remotes.insert(remote(account), policy);
     }
 
+    /// What becomes of conflicts in every run from now on, unless a test says more.
+    pub(crate) fn on_conflict(&mut self, strategy: Strategy) {
+        self.strategies().run = Some(strategy);
+    }
+
+    pub(crate) fn strategies(&mut self) -> &mut Strategies {
+        let now = self.clock.now();
+        self.policy.strategies.get_or_insert_with(|| Strategies {
+            now,
+            run: None,
+            rules: Vec::new(),
+            remotes: BTreeMap::new(),
+            answers: BTreeMap::new(),
+        })
+    }
+
     pub(crate) fn options(&self) -> Options {
+        let mut policy = self.policy.clone();
+        if let Some(strategies) = &mut policy.strategies {
+            strategies.now = self.clock.now();
+        }
         Options {
             now: self.clock.now(),
             limits: self.limits,
-            policy: self.policy.clone(),
+            policy,
             no_git: false,
         }
     }
