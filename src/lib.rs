@@ -17,6 +17,7 @@
 //! | 2 | [`vault`] | the directory on disk, and its git history |
 //! | 2 | `aws` | the only room that names an AWS type |
 //! | 3 | [`sync`] | carries out plans |
+//! | 3 | [`migrate`] | copies secrets from one account to another |
 //! | 3 | [`server`] | the local Secrets Manager endpoint: operations, front doors |
 //! | 3 | [`watch`] | keeps vault and remotes in step while nobody looks |
 //! | 3 | [`agent`] | holds unlocked keyrings for a while, and never gives them away |
@@ -30,6 +31,7 @@ pub mod aws;
 pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod migrate;
 pub mod model;
 pub mod plan;
 pub mod server;

@@ -4,6 +4,7 @@
 //! answers mean (aws.md), and nothing of vaults, plans or keys. It reads no
 //! environment variable itself; the SDK's standard credential chain does.
 
+mod account;
 mod attributes;
 mod connect;
 mod convert;

@@ -25,6 +25,9 @@ pub(super) enum Operation {
     UntagResource,
     DeleteSecret,
     RestoreSecret,
+    ListSecretVersionIds,
+    GetResourcePolicy,
+    PutResourcePolicy,
 }
 
 impl Operation {
@@ -43,6 +46,9 @@ impl Operation {
             Self::UntagResource => "UntagResource",
             Self::DeleteSecret => "DeleteSecret",
             Self::RestoreSecret => "RestoreSecret",
+            Self::ListSecretVersionIds => "ListSecretVersionIds",
+            Self::GetResourcePolicy => "GetResourcePolicy",
+            Self::PutResourcePolicy => "PutResourcePolicy",
         }
     }
 
@@ -59,6 +65,8 @@ impl Operation {
             Self::TagResource | Self::UntagResource => Group::Tag,
             Self::DeleteSecret => Group::Delete,
             Self::RestoreSecret => Group::Restore,
+            Self::ListSecretVersionIds => Group::Versions,
+            Self::GetResourcePolicy | Self::PutResourcePolicy => Group::Policy,
         }
     }
 }
@@ -74,10 +82,12 @@ enum Group {
     Tag,
     Delete,
     Restore,
+    Versions,
+    Policy,
 }
 
 impl Group {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::List,
         Self::Batch,
         Self::Read,
@@ -86,6 +96,8 @@ impl Group {
         Self::Tag,
         Self::Delete,
         Self::Restore,
+        Self::Versions,
+        Self::Policy,
     ];
 
     /// Calls a second for one account and Region (aws.md section 9).
@@ -93,7 +105,13 @@ impl Group {
         match self {
             Self::List | Self::Batch => 100.0,
             Self::Read => 10_000.0,
-            Self::Create | Self::Write | Self::Tag | Self::Delete | Self::Restore => 50.0,
+            Self::Create
+            | Self::Write
+            | Self::Tag
+            | Self::Delete
+            | Self::Restore
+            | Self::Versions
+            | Self::Policy => 50.0,
         }
     }
 }
@@ -321,6 +339,8 @@ mod tests {
             (Operation::TagResource, 50.0),
             (Operation::DeleteSecret, 50.0),
             (Operation::RestoreSecret, 50.0),
+            (Operation::ListSecretVersionIds, 50.0),
+            (Operation::GetResourcePolicy, 50.0),
         ] {
             assert!(
                 (operation.group().quota() - quota).abs() < 0.1,

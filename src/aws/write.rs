@@ -28,7 +28,7 @@ impl AwsStore {
                 version,
             } => {
                 let id = version.as_ref().map(|(id, _)| id);
-                self.create(name, attributes, id, value).await
+                self.create(name, attributes, None, id, value).await
             }
             Change::AddVersion { id, labels, .. } => self.put(name, id, labels, value).await,
             Change::MoveLabel { label, from, to } => {
@@ -44,10 +44,11 @@ impl AwsStore {
         }
     }
 
-    async fn create(
+    pub(super) async fn create(
         &self,
         name: &SecretName,
         attributes: &Attributes,
+        kms_key: Option<&str>,
         id: Option<&VersionId>,
         value: Option<&SecretValue>,
     ) -> Result<(), StoreError> {
@@ -81,6 +82,7 @@ impl AwsStore {
                     .set_secret_string(string)
                     .set_secret_binary(binary)
                     .set_description(attributes.description.clone())
+                    .set_kms_key_id(kms_key.map(str::to_owned))
                     .set_tags((!tags.is_empty()).then(|| tags.clone()))
                     .send()
             })

@@ -522,14 +522,7 @@ impl Context {
         names: &[RemoteName],
     ) -> Result<BTreeMap<RemoteName, crate::aws::AwsStore>, CommandError> {
         use crate::sync::SyncError;
-        self.must_be_online()?;
-        if !vault.config_is_verified() {
-            return Err(CommandError::new(
-                Exit::Locked,
-                "the vault's settings have changed and nobody has verified them here",
-            )
-            .hint("run a command that unlocks the vault first, such as: strongroom remote ls --verify"));
-        }
+        self.may_connect(vault)?;
         let config = vault.config();
         let mut stores = BTreeMap::new();
         for name in names {
@@ -544,6 +537,40 @@ impl Context {
             }
         }
         Ok(stores)
+    }
+
+    /// Connects to the whole account behind a remote: names are the account's own, and
+    /// the remote's name map and filters do not count.
+    pub async fn connect_account(
+        &self,
+        vault: &Vault,
+        name: &RemoteName,
+    ) -> Result<crate::aws::AwsStore, CommandError> {
+        self.may_connect(vault)?;
+        let config = vault.config();
+        let Some(remote) = config.remotes.get(name) else {
+            return Err(CommandError::not_found(format!("no remote named {name}")));
+        };
+        let mut whole = remote.clone();
+        whole.scope = crate::model::Scope::default();
+        let options = crate::aws::Options::default();
+        let store = Box::pin(crate::aws::AwsStore::connect(&whole, now(), &options)).await;
+        store.map_err(|source| {
+            let remote = name.clone();
+            crate::sync::SyncError::Remote { remote, source }.into()
+        })
+    }
+
+    fn may_connect(&self, vault: &Vault) -> Result<(), CommandError> {
+        self.must_be_online()?;
+        if !vault.config_is_verified() {
+            return Err(CommandError::new(
+                Exit::Locked,
+                "the vault's settings have changed and nobody has verified them here",
+            )
+            .hint("run a command that unlocks the vault first, such as: strongroom remote ls --verify"));
+        }
+        Ok(())
     }
 
     /// The person's home directory, for messages.

@@ -4,6 +4,7 @@ use std::fmt;
 use super::exit::Exit;
 use crate::agent::{BindError, ClientError, PlaceError};
 use crate::config::BadValue;
+use crate::migrate::{JournalError, MigrateError, PlanError, RuleError};
 use crate::model::{
     AttributeError, Invalid, LabelError, NameError, RemoteNameError, SelectError, SelectorError,
     ValueError, VersionIdError,
@@ -103,6 +104,7 @@ usage_errors!(
     RemoteNameError,
     SelectorError,
     VersionIdError,
+    RuleError,
     BadValue
 );
 
@@ -328,6 +330,56 @@ impl From<SyncError> for CommandError {
                     hints: inner.hints,
                 }
             }
+        }
+    }
+}
+
+impl From<MigrateError> for CommandError {
+    fn from(error: MigrateError) -> Self {
+        let (exit, hints) = match &error {
+            MigrateError::From(source) | MigrateError::To(source) => {
+                let inner = Self::from(source.clone());
+                (inner.exit, inner.hints)
+            }
+            MigrateError::Keys(_) => (Exit::Locked, Vec::new()),
+            MigrateError::Journal(_) => (Exit::Unexpected, Vec::new()),
+            MigrateError::SamePlace => (
+                Exit::Guard,
+                vec!["to rename secrets within an account, use: strongroom mv, then push".into()],
+            ),
+            MigrateError::NotQuiet(_) => (
+                Exit::Guard,
+                vec![
+                    "bring them up to date with: strongroom migrate apply FILE --delta; then: strongroom migrate verify FILE".into(),
+                ],
+            ),
+        };
+        let mut this = Self::from_error(exit, error);
+        this.hints = hints;
+        this
+    }
+}
+
+impl From<JournalError> for CommandError {
+    fn from(error: JournalError) -> Self {
+        Self::from_error(Exit::Unexpected, error)
+    }
+}
+
+impl From<PlanError> for CommandError {
+    fn from(error: PlanError) -> Self {
+        let exit = match &error {
+            PlanError::Mac(_) | PlanError::Malformed(_) => Exit::Integrity,
+            PlanError::Keys(_) => Exit::Locked,
+            PlanError::NewerFormat(_) => Exit::Unsupported,
+            PlanError::OtherVault => Exit::Guard,
+        };
+        let this = Self::from_error(exit, error);
+        match exit {
+            Exit::Integrity => this.hint(
+                "it was altered, is for another vault, or is no plan that migrate plan made; make a new one",
+            ),
+            _ => this,
         }
     }
 }

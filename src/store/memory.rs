@@ -7,6 +7,7 @@ mod calls;
 mod collect;
 mod console;
 mod faults;
+mod kept;
 mod lag;
 mod listing;
 mod quota;

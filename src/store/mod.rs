@@ -4,11 +4,13 @@
 //! store that is as strict as AWS. It speaks the vault's names; mapping them to the
 //! remote's is the store's own business. Nothing here knows of plans or files.
 
+mod account;
 mod error;
 mod memory;
 
 use std::future::Future;
 
+pub use account::{Account, Held, Inspected, NewSecret, Particulars};
 pub use error::StoreError;
 pub use memory::{
     Call, Cleanup, Clock, FaultKind, FaultPlan, Hit, LONGEST_LAG, ListLag, MemoryStore, Rates,

@@ -14,6 +14,7 @@ const ROOMS: [(&str, u8); 12] = [
     ("vault", 2),
     ("aws", 2),
     ("sync", 3),
+    ("migrate", 3),
     ("server", 3),
     ("agent", 3),
     ("watch", 3),

@@ -25,6 +25,7 @@ mod lock;
 mod log;
 mod ls;
 mod man;
+mod migrate;
 mod passwd;
 mod plan;
 mod policy;
@@ -96,6 +97,8 @@ pub enum Command {
     Watch(watch::Watch),
     Conflicts(conflicts::Conflicts),
     Resolve(resolve::Resolve),
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
     Exec(exec::Exec),
     Aws(aws::Aws),
     Serve(serve::Serve),
@@ -153,6 +156,7 @@ impl Command {
             Self::Watch(c) => c.run(ctx),
             Self::Conflicts(c) => c.run(ctx),
             Self::Resolve(c) => c.run(ctx),
+            Self::Migrate(c) => c.run(ctx),
             Self::Exec(c) => c.run(ctx),
             Self::Aws(c) => c.run(ctx),
             Self::Serve(c) => c.run(ctx),

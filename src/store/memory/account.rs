@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::calls::Call;
 use super::collect::{Cleanup, collect};
+use super::kept::Kept;
 use super::lag::Past;
 use super::quota::VERSIONS;
 use crate::model::{
@@ -31,6 +32,7 @@ pub(super) struct Account {
     pub(super) cleanup: Cleanup,
     pub(super) past: Past,
     pub(super) history: Vec<LabelMove>,
+    pub(super) kept: Kept,
 }
 
 /// One move of AWSCURRENT, as the store saw it happen.
@@ -70,6 +72,7 @@ impl Account {
             cleanup: Cleanup::default(),
             past: Past::default(),
             history: Vec::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -90,6 +93,7 @@ impl Account {
             cleanup: self.cleanup,
             past: self.past.clone(),
             history: self.history.clone(),
+            kept: self.kept.clone(),
         }
     }
 
@@ -326,7 +330,7 @@ pub(super) fn refused(code: &str, detail: &str) -> StoreError {
     }
 }
 
-fn invalid(error: Invalid) -> StoreError {
+pub(super) fn invalid(error: Invalid) -> StoreError {
     match error {
         Invalid::NoSecret => StoreError::NotFound,
         Invalid::VersionExists(id) => StoreError::VersionMismatch(id),

@@ -27,10 +27,16 @@ pub enum Call {
     Delete,
     /// RestoreSecret.
     Restore,
+    /// ListSecretVersionIds.
+    ListVersions,
+    /// GetResourcePolicy.
+    GetPolicy,
+    /// PutResourcePolicy.
+    PutPolicy,
 }
 
 impl Call {
-    /// Every operation.
+    /// Every operation that a sync uses.
     pub const ALL: [Self; 11] = [
         Self::List,
         Self::Describe,
@@ -49,7 +55,12 @@ impl Call {
     pub fn is_write(self) -> bool {
         !matches!(
             self,
-            Self::List | Self::Describe | Self::Get | Self::BatchGet
+            Self::List
+                | Self::Describe
+                | Self::Get
+                | Self::BatchGet
+                | Self::ListVersions
+                | Self::GetPolicy
         )
     }
 
@@ -67,6 +78,9 @@ impl Call {
             Self::Tag => "TagResource",
             Self::Delete => "DeleteSecret",
             Self::Restore => "RestoreSecret",
+            Self::ListVersions => "ListSecretVersionIds",
+            Self::GetPolicy => "GetResourcePolicy",
+            Self::PutPolicy => "PutResourcePolicy",
         }
     }
 }

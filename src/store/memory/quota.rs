@@ -29,6 +29,8 @@ const fn group(call: Call) -> (&'static str, f64) {
         Call::Put | Call::Update | Call::Stage => ("write", 50.0),
         Call::Tag => ("tag", 50.0),
         Call::Restore => ("restore", 50.0),
+        Call::ListVersions => ("versions", 50.0),
+        Call::GetPolicy | Call::PutPolicy => ("policy", 50.0),
     }
 }
 
