@@ -94,6 +94,10 @@ async fn pass<S: Account>(
     report.fresh = fresh(plan, run, &view);
     let (mut specs, mut stale) = (Vec::new(), Vec::new());
     for item in ready {
+        if run.journal.stage(&item.source).0 == Stage::Retired {
+            report.outcomes.insert(item.source.clone(), Outcome::Same);
+            continue;
+        }
         let spec = run.journal.spec(item);
         let seen = match view.secrets.get(&item.source) {
             Some(Sight::Seen(secret)) => Some(secret),

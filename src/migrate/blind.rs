@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use super::item::carried;
 use super::outcome::Findings;
 use super::rules::{Rules, Target};
-use super::seen::blockers;
+use super::seen::{blockers, named};
 use super::{AT_ONCE, MigrateError};
 use crate::model::{Attributes, SecretName, SecretValue, Sight, VersionId};
 use crate::store::{Account, BATCH, Inspected, Progress, Retrieved, StoreError};
@@ -185,10 +185,9 @@ fn facts(rules: &Rules, a: &Inspected, b: &Inspected) -> Vec<String> {
     if rules.tags_of(&from.tags) != to.tags {
         differ.push("the tags".to_owned());
     }
-    let own = |key: &Option<String>| key.clone().filter(|key| key != "alias/aws/secretsmanager");
-    let key = own(&a.secret.facts.kms_key);
-    let mapped = rules.kms.get(key.as_deref().unwrap_or("default")).cloned();
-    if own(&b.secret.facts.kms_key) != own(&mapped) {
+    let key = named(a.secret.facts.kms_key.as_ref());
+    let mapped = rules.kms.get(key.as_deref().unwrap_or("default"));
+    if named(b.secret.facts.kms_key.as_ref()) != named(mapped) {
         differ.push("the KMS key".to_owned());
     }
     differ

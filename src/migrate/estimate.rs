@@ -7,31 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::item::Item;
 use super::rules::{Policies, Rules};
 
-/// US dollars for one call (sync.md section 2).
-const DOLLARS_A_CALL: f64 = 5e-6;
-/// US dollars a month for one secret (sync.md section 2).
-const DOLLARS_A_SECRET: f64 = 0.40;
-/// The part of each quota that is used.
-const SHARE: f64 = 0.6;
+/// Millionths of a US dollar for one call (sync.md section 2).
+const MICRODOLLARS_A_CALL: usize = 5;
+/// US cents a month for one secret (sync.md section 2).
+const CENTS_A_SECRET: usize = 40;
 
 /// Calls, time and money of copying and of verifying once.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
     /// Calls by operation, both accounts together.
     pub calls: BTreeMap<String, usize>,
     /// All of them.
     pub total_calls: usize,
-    /// US dollars for the calls.
-    pub dollars: f64,
-    /// US dollars a month for the copies, while both sides exist.
-    pub dollars_a_month: f64,
+    /// Millionths of a US dollar for the calls.
+    pub microdollars: usize,
+    /// US cents a month for the copies, while both sides exist.
+    pub cents_a_month: usize,
     /// Seconds that AWS's quotas make it last, at 0.6 of them.
-    pub seconds: f64,
+    pub seconds: usize,
 }
-
-// Sums of finite numbers only.
-impl Eq for Estimate {}
 
 impl Estimate {
     /// What copying and verifying the ready ones of these takes.
@@ -59,7 +54,7 @@ impl Estimate {
         add("CreateSecret", new);
         add("PutSecretValue", others);
         if rules.policy == Policies::Rewrite {
-            add("GetResourcePolicy", 2 * policies);
+            add("GetResourcePolicy", secrets);
         }
         add("PutResourcePolicy", policies);
         if rules.history {
@@ -70,32 +65,74 @@ impl Estimate {
         Self {
             seconds: seconds(&calls),
             total_calls,
-            dollars: as_f64(total_calls) * DOLLARS_A_CALL,
-            dollars_a_month: as_f64(new) * DOLLARS_A_SECRET,
+            microdollars: total_calls * MICRODOLLARS_A_CALL,
+            cents_a_month: new * CENTS_A_SECRET,
             calls,
         }
     }
 }
 
-/// The slowest quota group decides: the others wait for it (aws.md section 9).
-fn seconds(calls: &BTreeMap<String, usize>) -> f64 {
-    let of = |operations: &[&str], quota: f64| {
-        let n: usize = operations.iter().filter_map(|o| calls.get(*o)).sum();
-        as_f64(n) / (quota * SHARE)
-    };
-    [
-        of(&["ListSecrets"], 100.0),
-        of(&["BatchGetSecretValue"], 100.0),
-        of(&["DescribeSecret", "GetSecretValue"], 10_000.0),
-        of(&["CreateSecret"], 50.0),
-        of(&["PutSecretValue", "UpdateSecretVersionStage"], 50.0),
-        of(&["GetResourcePolicy", "PutResourcePolicy"], 50.0),
-        of(&["ListSecretVersionIds"], 50.0),
-    ]
-    .into_iter()
-    .fold(0.0, f64::max)
+impl Estimate {
+    /// What the calls cost, for people: US dollars, rounded up to a cent.
+    pub fn cost(&self) -> String {
+        dollars(self.microdollars.div_ceil(10_000))
+    }
+
+    /// What the copies cost a month, for people.
+    pub fn cost_a_month(&self) -> String {
+        dollars(self.cents_a_month)
+    }
 }
 
-fn as_f64(n: usize) -> f64 {
-    u32::try_from(n).map_or(f64::MAX, f64::from)
+fn dollars(cents: usize) -> String {
+    format!("US$ {}.{:02}", cents / 100, cents % 100)
+}
+
+/// The slowest quota group decides: the others wait for it (aws.md section 9). Of each
+/// quota 0.6 is used.
+fn seconds(calls: &BTreeMap<String, usize>) -> usize {
+    let of = |operations: &[&str], quota: usize| {
+        let n: usize = operations.iter().filter_map(|o| calls.get(*o)).sum();
+        (n * 10).div_ceil(quota * 6)
+    };
+    [
+        of(&["ListSecrets"], 100),
+        of(&["BatchGetSecretValue"], 100),
+        of(&["DescribeSecret", "GetSecretValue"], 10_000),
+        of(&["CreateSecret"], 50),
+        of(&["PutSecretValue", "UpdateSecretVersionStage"], 50),
+        of(&["GetResourcePolicy", "PutResourcePolicy"], 50),
+        of(&["ListSecretVersionIds"], 50),
+    ]
+    .into_iter()
+    .max()
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sync_2_the_slowest_quota_at_six_tenths_decides() {
+        let calls = |list: &[(&str, usize)]| -> BTreeMap<String, usize> {
+            list.iter().map(|(o, n)| ((*o).to_owned(), *n)).collect()
+        };
+        // 10,000 secrets to create: 5.6 minutes.
+        assert_eq!(
+            seconds(&calls(&[
+                ("CreateSecret", 10_000),
+                ("DescribeSecret", 30_000)
+            ])),
+            334
+        );
+        assert_eq!(
+            seconds(&calls(&[
+                ("PutSecretValue", 30),
+                ("UpdateSecretVersionStage", 30)
+            ])),
+            2
+        );
+        assert_eq!(seconds(&calls(&[])), 0);
+    }
 }

@@ -144,10 +144,11 @@ impl Item {
     }
 
     /// Whether the source still is as it was when this was written down: the same
-    /// incarnation, labels, description and tags. A date alone changes nothing: AWS
-    /// moves it for reasons that do not concern a copy.
+    /// incarnation, labels, description and tags, and the same LastChangedDate, which
+    /// stands for what a listing does not show.
     pub fn is_of(&self, source: &RemoteSecret) -> bool {
         source.facts.arn == self.arn
+            && source.facts.changed == self.changed
             && source.state.lifecycle.is_live()
             && carried(source) == self.labels()
             && facing(&source.state.attributes) == self.facing

@@ -46,8 +46,11 @@ fn write(plan: &Migration, out: &mut String) -> std::fmt::Result {
     let estimate = &plan.estimate;
     writeln!(
         out,
-        "Copying and verifying takes about {} calls (US$ {:.4}) and at least {:.0} s by AWS's quotas; the copies cost US$ {:.2} a month while both sides exist.\n",
-        estimate.total_calls, estimate.dollars, estimate.seconds, estimate.dollars_a_month
+        "Copying and verifying takes about {} calls ({}) and at least {} s by AWS's quotas; the copies cost {} a month while both sides exist.\n",
+        estimate.total_calls,
+        estimate.cost(),
+        estimate.seconds,
+        estimate.cost_a_month()
     )?;
     rules(plan, out)?;
     if !blocked.is_empty() {

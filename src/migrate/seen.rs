@@ -27,6 +27,12 @@ pub(super) struct Look<'a, S> {
     pub(super) to_side: &'a Side,
 }
 
+/// A key that has to be named; the default one needs no name.
+pub(super) fn named(key: Option<&String>) -> Option<String> {
+    key.filter(|key| !["default", DEFAULT_KEY].contains(&key.as_str()))
+        .cloned()
+}
+
 /// Why a look at one secret went wrong: for it alone, or for everything.
 enum Stop {
     Blocked(String),
@@ -142,15 +148,14 @@ impl<S: Account> Look<'_, S> {
 
     /// The key that stands for the source's; a map of it is a must (sync.md section 6).
     fn kms(&self, secret: &RemoteSecret) -> Result<Option<String>, String> {
-        let own = secret.facts.kms_key.as_deref();
-        let own = own.filter(|key| *key != DEFAULT_KEY);
-        let mapped = self.rules.kms.get(own.unwrap_or("default"));
-        match (own, mapped) {
+        let own = named(secret.facts.kms_key.as_ref());
+        let mapped = self.rules.kms.get(own.as_deref().unwrap_or("default"));
+        match (&own, mapped) {
             (Some(key), None) => Err(format!(
                 "it is under the KMS key {}, which stays on the source; name its stand-in with --kms",
                 Escaped(key)
             )),
-            (_, mapped) => Ok(mapped.filter(|key| *key != DEFAULT_KEY).cloned()),
+            (_, mapped) => Ok(named(mapped)),
         }
     }
 
@@ -193,14 +198,14 @@ impl<S: Account> Look<'_, S> {
         };
         if rewritten.left > 0 {
             return Err(Stop::Blocked(format!(
-                "its resource policy names the source account in {} places; decide with --account-rewrite automatic, or leave policies behind with --policy skip",
-                rewritten.left
+                "its resource policy names the source account {}; decide with --account-rewrite automatic, or leave policies behind with --policy skip",
+                times(rewritten.left)
             )));
         }
         if rewritten.changed > 0 {
             item.notes.push(format!(
-                "{} places in its resource policy are rewritten",
-                rewritten.changed
+                "its resource policy named the source {}; it is rewritten",
+                times(rewritten.changed)
             ));
         }
         item.policy = Some(rewritten.text);
@@ -320,6 +325,14 @@ fn version(id: &VersionId, created: Option<Timestamp>) -> Version {
         kind: None,
         digest: None,
         created,
+    }
+}
+
+/// `once`, `2 times`.
+fn times(n: usize) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
     }
 }
 

@@ -10,6 +10,7 @@ use super::outcome::Findings;
 use super::rewrite::same_policy;
 use super::rules::Policies;
 use super::saved::Migration;
+use super::seen::named;
 use super::{AT_ONCE, MigrateError};
 use crate::model::{RemoteSecret, SecretName};
 use crate::store::{Account, BATCH, Retrieved, StoreError};
@@ -123,11 +124,13 @@ async fn compare<S: Account>(
             Err(_) => differ.push(format!("version {} is missing", version.id.short())),
         }
     }
-    if plan.rules.policy == Policies::Rewrite
-        && let Some(policy) = &spec.policy
-    {
+    if plan.rules.policy == Policies::Rewrite {
+        let same = |has: &Option<String>| match (has, &spec.policy) {
+            (Some(has), Some(wanted)) => same_policy(has, wanted),
+            (has, wanted) => has.is_none() && wanted.is_none(),
+        };
         match run.to.policy(&spec.target).await {
-            Ok(Some(has)) if same_policy(&has, policy) => {}
+            Ok(has) if same(&has) => {}
             Ok(_) => differ.push("the resource policy".to_owned()),
             Err(error) if error.is_fatal() => return Err(MigrateError::To(error)),
             Err(error) => differ.push(format!("the resource policy ({error})")),
@@ -148,8 +151,7 @@ pub(super) fn facts(spec: &Item, copy: &RemoteSecret) -> Vec<String> {
     if copy.state.attributes.tags != spec.tags {
         differ.push("the tags".to_owned());
     }
-    let key = copy.facts.kms_key.as_deref();
-    if key.filter(|key| *key != "alias/aws/secretsmanager") != spec.kms.as_deref() {
+    if named(copy.facts.kms_key.as_ref()) != spec.kms {
         differ.push("the KMS key".to_owned());
     }
     differ

@@ -20,8 +20,8 @@ pub(super) fn plan(ctx: &Context, plan: &Migration) -> Result<(), CommandError> 
             "LeftOut": plan.left_out.iter().map(|(n, why)| json!({ "Name": n, "Reason": why })).collect::<Vec<_>>(),
             "Calls": plan.estimate.calls,
             "TotalCalls": plan.estimate.total_calls,
-            "Dollars": plan.estimate.dollars,
-            "DollarsAMonth": plan.estimate.dollars_a_month,
+            "Microdollars": plan.estimate.microdollars,
+            "CentsAMonth": plan.estimate.cents_a_month,
             "Seconds": plan.estimate.seconds,
         }));
     }
@@ -48,7 +48,7 @@ pub(super) fn plan(ctx: &Context, plan: &Migration) -> Result<(), CommandError> 
         }
         if item.account_mentions + item.region_mentions > 0 {
             ctx.ui.line(&format!(
-                "           its values name the source account {} times and its Region {} times; nothing in a value is rewritten",
+                "           its values name the source (account id: {}, Region: {}); nothing in a value is rewritten",
                 item.account_mentions, item.region_mentions
             ))?;
         }
@@ -69,11 +69,11 @@ pub(super) fn plan(ctx: &Context, plan: &Migration) -> Result<(), CommandError> 
     ))?;
     let estimate = &plan.estimate;
     ctx.ui.line(&format!(
-        "about {} (US$ {:.4}), at least {:.0} s; the copies cost US$ {:.2} a month",
+        "about {} ({}), at least {} s; the copies cost {} a month",
         count(estimate.total_calls, "call"),
-        estimate.dollars,
+        estimate.cost(),
         estimate.seconds,
-        estimate.dollars_a_month
+        estimate.cost_a_month()
     ))
 }
 
