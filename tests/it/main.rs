@@ -29,6 +29,7 @@ mod frozen;
 mod fuzz;
 mod home;
 mod layers;
+mod migrate_memory;
 mod moto;
 mod proxy;
 mod reader;

@@ -4,6 +4,7 @@
 mod desk;
 mod errors;
 mod killed;
+mod migrate;
 mod story;
 mod strategies;
 mod watch;

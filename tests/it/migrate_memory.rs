@@ -1,0 +1,7 @@
+//! A migration over two accounts in memory: the plan and why secrets are blocked, the
+//! copy with a fault at every call, deltas, verification, roll back and retirement.
+
+mod house;
+mod plan;
+mod runs;
+mod undo;
