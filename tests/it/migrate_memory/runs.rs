@@ -310,10 +310,10 @@ fn verification_sees_each_kind_of_difference() {
                 .unwrap();
         }),
         ("KMS key", true, |h| {
-            h.to.edit_facts(&name("live/db"), |f| f.kms_key = Some("k".into()))
+            h.to.edit_facts(&name("live/db"), |f| f.kms_key = Some("k".into()));
         }),
         ("policy", false, |h| {
-            h.to.as_console_policy(&name("live/db"), None)
+            h.to.as_console_policy(&name("live/db"), None);
         }),
         ("missing", true, |h| h.to.as_console_purge(&name("live/db"))),
         ("scheduled", true, |h| {

@@ -197,12 +197,12 @@ fn nothing_is_retired_unless_all_is_verified_and_unchanged() {
     type Spoil = (&'static str, fn(&House));
     let table: Vec<Spoil> = vec![
         ("not verified", |h| {
-            std::fs::remove_file(h.journal_file()).unwrap()
+            std::fs::remove_file(h.journal_file()).unwrap();
         }),
         ("source changed", |h| h.put("prod/one", 12, "newer", &[])),
         ("copy gone", |h| h.to.as_console_purge(&name("live/one"))),
         ("copy changed", |h| {
-            put(&h.to, "live/one", 70, "theirs", &[])
+            put(&h.to, "live/one", 70, "theirs", &[]);
         }),
         ("copy on its way out", |h| {
             h.to.as_console(&name("live/one"), &Change::Delete { date: None })

@@ -10,16 +10,15 @@ use crate::moto::{Keys, Moto, REGION};
 const OLD: &str = "310987654321";
 const NEW: &str = "410987654321";
 const CANARY: &str = "canary-9d41-of-a-value";
-const RULES: [&str; 8] = [
+const RULES: [&str; 6] = [
     "--map",
     "prod/*=live/*",
     "--drop",
     "dev/*",
     "--kms",
     "alias/own=alias/theirs",
-    "--account-rewrite",
-    "automatic",
 ];
+const ACCOUNTS: [&str; 2] = ["--account-rewrite", "automatic"];
 
 struct Move {
     moto: Moto,
@@ -107,7 +106,7 @@ out(0)
             "--report",
             "move.md",
         ];
-        self.ends(0, &[&args[..], &RULES[..]].concat());
+        self.ends(0, &[&args[..], &RULES[..], &ACCOUNTS[..]].concat());
     }
 
     /// The new account's state has the old one's secrets under their new names.
@@ -248,6 +247,7 @@ fn another_region_history_and_a_roll_back() {
         &[
             &["plan", "old", "new", "-o", "one.plan", "--history"],
             &RULES[..],
+            &ACCOUNTS[..],
         ]
         .concat(),
     );
@@ -345,7 +345,11 @@ fn plans_are_held_to_their_vault_accounts_and_words() {
         (2, vec!["plan", "old", "new", "--kms", "x"]),
         (2, vec!["apply", "move.plan", "--part", "3/2"]),
         (2, vec!["verify"]),
-        (2, vec!["verify", "move.plan", "--history"]),
+        (2, vec!["verify", "move.plan", "--map", "a=b"]),
+        (
+            2,
+            vec!["verify", "--from", "old", "--to", "new", "--history"],
+        ),
         (2, vec!["verify", "--from", "old"]),
         (8, vec!["apply", "move.plan", "--offline"]),
     ] {
