@@ -36,7 +36,9 @@ pub(super) fn policy(
         if let Some(arn) = secret_arn(text, from, to, &target) {
             *text = arn;
             done.changed += 1;
-        } else if mentions(text.as_bytes(), from.account.as_bytes()) > 0 {
+        } else if from.account != to.account
+            && mentions(text.as_bytes(), from.account.as_bytes()) > 0
+        {
             if accounts {
                 *text = replace(text, &from.account, &to.account);
                 done.changed += 1;
@@ -181,6 +183,17 @@ mod tests {
         assert!(!all.text.contains("111111111111"), "{}", all.text);
         assert!(all.text.contains("iam::333333333333:root"));
         assert!(policy("{", &from, &to, true, target).is_none());
+    }
+
+    #[test]
+    fn in_another_region_of_one_account_its_id_stays() {
+        let (from, to) = (
+            side("111111111111", "eu-west-1"),
+            side("111111111111", "us-east-1"),
+        );
+        let same = policy(TEXT, &from, &to, false, |name| Some(name.clone())).unwrap();
+        assert_eq!((same.changed, same.left), (1, 0));
+        assert!(same.text.contains("iam::111111111111:role/app"));
     }
 
     #[test]

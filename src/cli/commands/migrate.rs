@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use self::asked::{Asked, part};
+use self::asked::{Asked, More, part};
 use super::DONE;
 use crate::aws::AwsStore;
 use crate::cli::context::{Context, block_on, new_uuid, now};
@@ -76,12 +76,14 @@ pub struct Plan {
     report: Option<PathBuf>,
     #[command(flatten)]
     asked: Asked,
+    #[command(flatten)]
+    more: More,
 }
 
 impl Plan {
     fn run(self, ctx: &Context) -> CommandResult {
         ctx.must_be_online()?;
-        let rules = self.asked.rules()?;
+        let rules = self.more.add_to(self.asked.rules()?);
         let vault = ctx.unlocked()?;
         let keys = keys(&vault)?;
         may_write(&vault, &self.to)?;
@@ -174,7 +176,8 @@ impl Apply {
 ///
 /// With a plan: its copies against its digests, labels, tags, keys and policies, and
 /// whether the source has changed since. With --from and --to: both accounts against
-/// each other, knowing neither plan nor journal; give the name rules again.
+/// each other, knowing neither plan nor journal; give the rules of names, keys and tags
+/// again.
 ///
 /// Example: strongroom migrate verify --from old --to new --map 'prod/*=live/*'
 #[derive(Debug, Args)]

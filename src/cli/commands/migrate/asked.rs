@@ -27,7 +27,7 @@ enum Rotation {
     Manual,
 }
 
-/// What is asked for of every secret.
+/// Which secrets, under which names, and with which keys and tags.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// Rename: NAME=NAME, PREFIX*=PREFIX* or re:PATTERN=REPLACEMENT; with => in place of
@@ -50,16 +50,21 @@ pub(super) struct Asked {
     /// Leave this tag behind (can be repeated)
     #[arg(long, value_name = "K")]
     drop_tag: Vec<String>,
+    /// Leave secrets with rotation where they are, or copy them without it, to be set up
+    /// by hand
+    #[arg(long, value_enum, default_value = "skip")]
+    rotation: Rotation,
+}
+
+/// What more a plan is asked for.
+#[derive(Debug, Args)]
+pub(super) struct More {
     /// Carry resource policies over, with the secrets' own ARNs rewritten, or not
     #[arg(long, value_enum, default_value = "rewrite")]
     policy: Policy,
     /// Let account ids in policies become the target's
     #[arg(long, value_enum, value_name = "HOW")]
     account_rewrite: Option<AccountRewrite>,
-    /// Leave secrets with rotation where they are, or copy them without it, to be set up
-    /// by hand
-    #[arg(long, value_enum, default_value = "skip")]
-    rotation: Rotation,
     /// Copy versions without labels too, as far as the source still has them
     #[arg(long)]
     history: bool,
@@ -81,14 +86,8 @@ impl Asked {
             kms: pairs(&self.kms, "a key map is written SRC=DST")?,
             tags: pairs(&self.tag, "a tag is written K=V")?,
             drop_tags: self.drop_tag.clone(),
-            policy: match self.policy {
-                Policy::Rewrite => Policies::Rewrite,
-                Policy::Skip => Policies::Skip,
-            },
-            account_rewrite: matches!(self.account_rewrite, Some(AccountRewrite::Automatic)),
-            history: self.history,
             without_rotation: matches!(self.rotation, Rotation::Manual),
-            restore: self.restore,
+            ..Rules::default()
         };
         let tags = Attributes {
             description: None,
@@ -96,6 +95,21 @@ impl Asked {
         };
         tags.check()?;
         Ok(rules)
+    }
+}
+
+impl More {
+    pub(super) fn add_to(&self, rules: Rules) -> Rules {
+        Rules {
+            policy: match self.policy {
+                Policy::Rewrite => Policies::Rewrite,
+                Policy::Skip => Policies::Skip,
+            },
+            account_rewrite: matches!(self.account_rewrite, Some(AccountRewrite::Automatic)),
+            history: self.history,
+            restore: self.restore,
+            ..rules
+        }
     }
 }
 
