@@ -173,6 +173,13 @@ fn log(home: &Home) -> String {
     std::fs::read_to_string(home.path("state/strongroom/agent/agent.log")).unwrap_or_default()
 }
 
+/// Whether somebody has the other end.
+fn is_held(delay: &std::io::PipeReader) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(delay, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).unwrap() == 0
+}
+
 fn is_locked(home: &Home) -> bool {
     home.run(["agent", "status"]).code == i32::from(Exit::Locked.code())
 }
@@ -186,8 +193,10 @@ fn crypto_5_the_agent_locks_before_the_machine_is_suspended() {
     logind.prepares_for_sleep(false);
     assert!(!is_locked(&home));
 
-    logind.prepares_for_sleep(true);
     let mut delay = logind.delays.lock().unwrap().pop().unwrap();
+    assert!(is_held(&delay), "the suspend would not wait");
+
+    logind.prepares_for_sleep(true);
     // Read to its end only once the agent has let go of the delay: after the keys.
     assert_eq!(std::io::Read::read(&mut delay, &mut [0]).unwrap(), 0);
     assert!(is_locked(&home), "{}", log(&home));
