@@ -17,6 +17,9 @@ pub struct Limits {
     pub head: Duration,
     /// How long a body may take.
     pub body: Duration,
+    /// How long a client may leave what was sent to it unread. On Linux only: the
+    /// system sees to it (TCP_USER_TIMEOUT).
+    pub unread: Duration,
     /// How long answers under way may take once the door is closing.
     pub grace: Duration,
     /// The largest body, in bytes. AWS's largest value is 65,536 bytes; as a JSON text
@@ -31,6 +34,7 @@ impl Default for Limits {
             connections: 1024,
             head: Duration::from_secs(15),
             body: Duration::from_secs(15),
+            unread: Duration::from_secs(30),
             grace: Duration::from_secs(5),
             size: 1 << 20,
         }
@@ -49,6 +53,18 @@ pub(super) enum BadBody {
 }
 
 impl Limits {
+    /// Has the system hang up on a client that does not read.
+    pub(super) fn impose(&self, stream: &tokio::net::TcpStream) {
+        #[cfg(target_os = "linux")]
+        {
+            let millis = u32::try_from(self.unread.as_millis()).unwrap_or(u32::MAX);
+            // Without it such a client keeps its seat, and no more than that.
+            let _refused = rustix::net::sockopt::set_tcp_user_timeout(stream, millis);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = stream;
+    }
+
     /// Reads a body. What is too large is read on for a while and thrown away, since a
     /// client that is still sending does not see the answer.
     pub(super) async fn read<B>(&self, body: B) -> Result<Zeroizing<Vec<u8>>, BadBody>

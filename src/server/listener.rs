@@ -129,6 +129,7 @@ pub(super) async fn serve<D: Desk>(
         };
         // Small answers must not wait for more to send.
         drop(stream.set_nodelay(true));
+        limits.impose(&stream);
         let desk = Arc::clone(&desk);
         match seats.take() {
             Some(seat) => {

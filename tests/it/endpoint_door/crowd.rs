@@ -1,7 +1,7 @@
 //! Too many, too slow, too late: everybody gets an end in bounded time, and whoever
 //! does nothing wrong is served meanwhile.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::time::{Duration, Instant};
 
 use strongroom::server::Limits;
@@ -68,6 +68,48 @@ fn a_body_that_never_ends_is_hung_up_on_while_others_are_served() {
     until_closed(&mut slow);
     assert!(since.elapsed() < Duration::from_secs(5));
     assert_eq!(house.reached(), 1);
+}
+
+/// It has a key, asks and asks, and reads nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_client_that_reads_no_answers_is_hung_up_on_while_others_are_served() {
+    let house = House::build(Plan {
+        limits: Limits {
+            unread: SHORT,
+            ..Limits::default()
+        },
+        ..Plan::default()
+    });
+    let mut deaf = connect(house.front);
+    rustix::net::sockopt::set_socket_recv_buffer_size(&deaf, 4096).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
+    let requests = house.request().signed().bytes().repeat(64);
+    let begun = Instant::now();
+    let mut was_stuck = false;
+    let end = loop {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "never hung up on"
+        );
+        match deaf.write(&requests) {
+            Ok(_) => {}
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                // The kernel's own end of the connection says the same at last.
+                match deaf.take_error().unwrap() {
+                    Some(error) => break error,
+                    None => was_stuck = true,
+                }
+                assert_eq!(house.request().signed().send().status, 200);
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        was_stuck,
+        "it was hung up on before it was in anybody's way: {end}"
+    );
 }
 
 /// Ten thousand connections that say nothing, some hundreds at a time: they push each
