@@ -2,7 +2,7 @@
 //!
 //! Nothing here does I/O, asks the time or makes an id: both come in as a
 //! [`Stamp`]. A secret's value appears only as [`SecretValue`], which the rest of
-//! the model never looks into.
+//! the model never looks into; `members` alone merges two of them.
 
 mod base;
 mod change;
@@ -10,6 +10,7 @@ mod conflict;
 mod details;
 mod escape;
 mod label;
+mod members;
 mod name;
 mod record;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use conflict::{Class, Conflict, Field};
 pub use details::{Details, Rotation};
 pub use escape::Escaped;
 pub use label::{LabelError, StagingLabel};
+pub use members::{KeyPath, KeyPathError, MergeError, Merged, Pick, merge_members, same_json};
 pub use name::{NameError, RemoteName, RemoteNameError, SecretName};
 pub(crate) use record::travels;
 pub use record::{Author, Record};

@@ -206,6 +206,24 @@ impl fmt::Display for Plan {
     }
 }
 
+impl Plan {
+    /// What would be deleted where, in words: for whoever looks at nothing else.
+    pub fn deletions(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for (name, action) in self.actions() {
+            if matches!(action.change, Change::Delete { .. } | Change::Tombstone) {
+                all.push(format!("{name}: {action}"));
+            }
+        }
+        for (name, answer) in self.answers() {
+            if answer.deletes_here() {
+                all.push(format!("{name}: {answer}"));
+            }
+        }
+        all
+    }
+}
+
 impl SecretPlan {
     /// Whether a plan in words mentions it.
     pub fn has_something_to_say(&self) -> bool {

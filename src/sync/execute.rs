@@ -127,8 +127,7 @@ impl<'a, S: SecretStore> Run<'a, S> {
     }
 
     async fn round(&mut self, prepared: &Prepared) -> Result<(), SyncError> {
-        let names = work(prepared);
-        for chunk in names.chunks(CHUNK) {
+        for chunk in &batches(prepared) {
             let got = gather(
                 &prepared.plan,
                 chunk,
@@ -430,6 +429,12 @@ fn keep_seen(
     Ok(())
 }
 
+/// What a plan is carried out in: so many secrets at a time.
+pub(super) fn batches(prepared: &Prepared) -> Vec<Vec<SecretName>> {
+    let names = work(prepared);
+    names.chunks(CHUNK).map(<[SecretName]>::to_vec).collect()
+}
+
 /// The secrets a plan has something to do, to write or to clear for.
 fn work(prepared: &Prepared) -> Vec<SecretName> {
     let plan = &prepared.plan;
@@ -480,7 +485,7 @@ fn has_remote_steps(plan: &SecretPlan) -> bool {
 
 /// Whether a remote was brought back for the sole purpose of being looked at: nothing
 /// is agreed with it yet.
-fn only_restores(plan: &SecretPlan) -> bool {
+pub(super) fn only_restores(plan: &SecretPlan) -> bool {
     plan.actions.iter().any(|a| {
         matches!(&a.on, Side::Remote(remote)
             if a.change == Change::Restore && !plan.settled.contains_key(remote))

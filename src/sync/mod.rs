@@ -9,6 +9,7 @@
 //! No lock of the vault is held while a remote is waited for.
 
 mod compare;
+mod cost;
 mod execute;
 mod gather;
 mod lag;
@@ -19,6 +20,7 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use compare::compare;
+pub use cost::{Cost, MICRODOLLARS_A_CALL};
 pub use execute::{apply_plan, sync};
 pub use report::{Outcome, Report, SyncError};
 

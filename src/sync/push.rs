@@ -129,15 +129,7 @@ impl<S: SecretStore> One<'_, S> {
         steps: &mut usize,
     ) -> Result<Option<RemoteSecret>, Stop> {
         let name = &self.record.name;
-        // Creation and label moves are checked by the remote itself. The rest is
-        // not, so it is looked at right before.
-        let unguarded = |c: &&&Change| {
-            matches!(
-                c,
-                Change::SetAttributes { .. } | Change::Delete { .. } | Change::Restore
-            )
-        };
-        if changes.iter().any(|c| unguarded(&c)) {
+        if changes.iter().any(|c| is_unguarded(c)) {
             let now = self.store.describe(name).await?;
             if !same(now.as_ref(), self.expected) {
                 return Err(Stop::Superseded(
@@ -195,6 +187,15 @@ impl<S: SecretStore> One<'_, S> {
         }
         Ok(self.store.describe(name).await?)
     }
+}
+
+/// Whether AWS compares nothing before it makes the change. Creation and label moves are
+/// checked by the remote itself; the rest is not, so it is looked at right before.
+pub(super) fn is_unguarded(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::SetAttributes { .. } | Change::Delete { .. } | Change::Restore
+    )
 }
 
 /// The version a change brings, whose value must go with it.

@@ -1,6 +1,7 @@
 //! The sync on real vaults, against the in-memory store that is as strict as AWS.
 
 mod conflicts;
+mod cost;
 mod coverage;
 mod faults;
 mod histories;

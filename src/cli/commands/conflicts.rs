@@ -49,7 +49,7 @@ impl Conflicts {
                 .line(&format!("{name}  {}  {conflict}", conflict.id(name)))?;
         }
         if any {
-            ctx.ui.hint("compare with: strongroom diff NAME NAME#THERE; decide with: strongroom resolve NAME --ours (or --theirs, or --to VERSION)");
+            ctx.ui.hint("compare with: strongroom diff NAME NAME#THERE; decide with: strongroom resolve NAME --ours (or --theirs, --merge, --to VERSION)");
         } else {
             ctx.ui.status("No conflicts");
         }

@@ -1,31 +1,27 @@
+mod saved;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use self::saved::{SavedSecret, read, save};
 use super::DONE;
-use super::sync::{Which, confirm_first, finish, look, options, print_plan, skipped};
-use crate::cli::context::{Context, block_on, now};
+use super::sync::{Which, confirm_first, finish, look, options, print_plan, say_cost, skipped};
+use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::strategy::OnConflict;
-use crate::crypto::{Domain, MacError};
-use crate::model::{Escaped, RemoteName, SecretName, Strategy};
-use crate::plan::SecretPlan;
-use crate::sync::{Prepared, apply_plan, prepare};
-use crate::vault::{Vault, VaultError};
-
-/// The format of a saved plan.
-const FORMAT: u32 = 1;
-/// The largest saved plan that is read, in bytes.
-const MAX: u64 = 256 << 20;
+use crate::model::{Escaped, RemoteName, SecretName};
+use crate::sync::{apply_plan, prepare};
+use crate::vault::Vault;
 
 /// Show what a sync would do
 ///
 /// Asks the remotes first; with --offline it plans over what they showed when they
-/// were last asked. Works while the vault is locked. No value is shown or saved.
+/// were last asked. Works while the vault is locked. No value is shown or saved. A saved
+/// plan can be read by a person without keys: what is deleted, the calls and what they
+/// cost, then each step with what it expects to find.
 ///
 /// Example: strongroom plan prod -o prod.plan
 #[derive(Debug, Args)]
@@ -120,89 +116,11 @@ pub(super) fn stored_views(
     Ok(views)
 }
 
-/// A plan as it is kept in a file: readable, without values, ending in a mac.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    format: u32,
-    program: String,
-    vault: String,
-    made: String,
-    remotes: Vec<String>,
-    only: Option<String>,
-    max_delete: Option<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    on_conflict: Option<String>,
-    /// Per secret: what would be done, in words, and a hash over everything that the
-    /// plan expects to find.
-    secrets: BTreeMap<String, SavedSecret>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SavedSecret {
-    steps: Vec<String>,
-    hash: String,
-}
-
-fn hash(plan: &SecretPlan) -> String {
-    data_encoding::HEXLOWER.encode(&Sha256::digest(format!("{plan:?}").as_bytes()))
-}
-
-fn save(
-    vault: &Vault,
-    prepared: &Prepared,
-    which: &Which,
-    path: &std::path::Path,
-) -> Result<(), CommandError> {
-    let Some(keys) = vault.keys() else {
-        return Err(VaultError::Locked.into());
-    };
-    let saved = Saved {
-        format: FORMAT,
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        vault: vault.config().vault_id.clone(),
-        made: now().to_string(),
-        remotes: prepared
-            .plan
-            .remotes
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        only: which.only.clone(),
-        max_delete: which.max_delete,
-        on_conflict: which
-            .on_conflict
-            .map(|s| Strategy::from(s).as_str().to_owned()),
-        secrets: prepared
-            .plan
-            .secrets
-            .iter()
-            .filter(|(_, s)| !s.actions.is_empty() || !s.answers.is_empty())
-            .map(|(name, s)| {
-                let saved = SavedSecret {
-                    steps: s.steps(),
-                    hash: hash(s),
-                };
-                (name.to_string(), saved)
-            })
-            .collect(),
-    };
-    let unexpected = |e: &dyn std::fmt::Display| {
-        CommandError::new(Exit::Unexpected, format!("{}: {e}", path.display()))
-    };
-    let mut body = serde_json::to_string_pretty(&saved).map_err(|e| unexpected(&e))?;
-    body.push('\n');
-    let text = keys
-        .seal_text(Domain::Plan, body)
-        .map_err(VaultError::from)?;
-    std::fs::write(path, text).map_err(|e| unexpected(&e))
-}
-
 /// Carry out a saved plan, as far as it still holds
 ///
-/// Each secret's part is done only if planning it anew gives exactly the same; what
-/// has changed since is left alone and named.
+/// Each secret's part is done only if planning it anew gives exactly the same, and each
+/// step only if the remote is as the plan expects right before it; what has changed since
+/// is left alone and named.
 #[derive(Debug, Args)]
 pub struct Apply {
     /// A file made by plan -o
@@ -213,7 +131,7 @@ impl Apply {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         ctx.must_be_online()?;
         let vault = ctx.unlocked()?;
-        let saved = self.read(&vault)?;
+        let saved = read(&self.file, &vault)?;
         let stale = |why: String| {
             CommandError::new(Exit::StalePlan, format!("{}: {why}", self.file.display()))
                 .hint("make a new one with: strongroom plan -o FILE")
@@ -249,23 +167,26 @@ impl Apply {
             let stores = ctx.connect(&vault, &names).await?;
             let mut prepared = look(ctx, &vault, &stores, &options).await?;
             let mut gone = Vec::new();
-            for (name, then) in &saved.secrets {
+            for (name, then) in saved.secrets.iter().filter(|(_, then)| then.acts()) {
                 let name: SecretName = name.parse()?;
-                let now = prepared.plan.secrets.get(&name).map(hash);
-                if now.as_deref() != Some(&then.hash) {
+                if !then.holds(prepared.plan.secrets.get(&name)) {
                     gone.push(name);
                 }
             }
-            prepared
-                .narrow(|name| saved.secrets.contains_key(name.as_str()) && !gone.contains(name));
+            let acts = |name: &SecretName| {
+                let then = saved.secrets.get(name.as_str());
+                then.is_some_and(SavedSecret::acts)
+            };
+            prepared.narrow(|name| acts(name) && !gone.contains(name));
             for name in &gone {
                 ctx.ui.warn(&format!(
-                    "{name}: changed since the plan was made; left alone"
+                    "{name}: superseded: it changed since the plan was made, and is left alone"
                 ));
             }
             if prepared.plan.secrets.is_empty() && !gone.is_empty() {
                 return Err(stale("nothing of it still holds".to_owned()));
             }
+            say_cost(ctx, &prepared);
             confirm_first(ctx, &prepared)?;
             let progress = ctx.ui.progress();
             let report = apply_plan(&vault, &stores, prepared, &options, progress.as_ref()).await?;
@@ -275,30 +196,5 @@ impl Apply {
             }
             Ok(exit)
         })
-    }
-
-    fn read(&self, vault: &Vault) -> Result<Saved, CommandError> {
-        let failed = |exit, e: &dyn std::fmt::Display| {
-            CommandError::new(exit, format!("{}: {e}", self.file.display()))
-        };
-        let size = std::fs::metadata(&self.file)
-            .map_err(|e| failed(Exit::NotFound, &e))?
-            .len();
-        if size > MAX {
-            return Err(failed(Exit::Integrity, &"too large for a plan"));
-        }
-        let text = std::fs::read_to_string(&self.file).map_err(|e| failed(Exit::NotFound, &e))?;
-        let Some(keys) = vault.keys() else {
-            return Err(VaultError::Locked.into());
-        };
-        let body = keys.verify_text(Domain::Plan, &text).map_err(|e| match e {
-            MacError::Keys(error) => VaultError::from(error).into(),
-            e => failed(Exit::Integrity, &e).hint("the plan was altered, or is for another vault"),
-        })?;
-        let saved: Saved = serde_json::from_str(body).map_err(|e| failed(Exit::Integrity, &e))?;
-        if saved.format != FORMAT {
-            return Err(failed(Exit::Unsupported, &"made by a newer strongroom"));
-        }
-        Ok(saved)
     }
 }

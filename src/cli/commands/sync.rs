@@ -10,7 +10,8 @@ use crate::cli::strategy::{OnConflict, ask, asks};
 use crate::model::{Direction, Escaped, RemoteName, RemoteView, SecretName, Strategy};
 use crate::plan::{Choice, Limits, Note, NoteKind};
 use crate::sync::{
-    Options, Outcome, Prepared, Report, apply_plan, compare, fetch, policy_of, prepare, replan,
+    Cost, MICRODOLLARS_A_CALL, Options, Outcome, Prepared, Report, apply_plan, compare, fetch,
+    policy_of, prepare, replan,
 };
 use crate::vault::Vault;
 
@@ -151,6 +152,7 @@ fn synchronise(
             let progress = ctx.ui.progress();
             prepared = compare(&vault, &stores, next, &options.policy, progress.as_ref()).await;
         }
+        say_cost(ctx, &prepared);
         confirm_first(ctx, &prepared)?;
         let progress = ctx.ui.progress();
         let report = apply_plan(&vault, &stores, prepared, &options, progress.as_ref()).await?;
@@ -315,8 +317,12 @@ pub(super) fn print_plan(ctx: &Context, prepared: &Prepared) -> Result<(), Comma
                 (name.to_string(), value)
             })
             .collect();
-        ctx.ui
-            .json_data(&json!({ "Quiet": plan.is_quiet(), "Secrets": secrets }))?;
+        ctx.ui.json_data(&json!({
+            "Quiet": plan.is_quiet(),
+            "Cost": cost_json(&Cost::of(prepared)),
+            "Deletions": plan.deletions(),
+            "Secrets": secrets,
+        }))?;
         return Ok(());
     }
     let text = plan.to_string();
@@ -336,8 +342,37 @@ pub(super) fn print_plan(ctx: &Context, prepared: &Prepared) -> Result<(), Comma
             count(actions, "step"),
             count(conflicts, "conflict")
         ));
+        say_cost(ctx, prepared);
     }
     Ok(())
+}
+
+/// Says what is going to be deleted, and what carrying out the plan takes.
+pub(super) fn say_cost(ctx: &Context, prepared: &Prepared) {
+    for deletion in prepared.plan.deletions() {
+        ctx.ui.warn(&deletion);
+    }
+    let cost = Cost::of(prepared);
+    if cost.total() > 0 {
+        ctx.ui.status(&format!("Takes {cost}"));
+    }
+}
+
+/// A cost for programs.
+pub(super) fn cost_json(cost: &Cost) -> serde_json::Value {
+    json!({
+        "Calls": cost.by_operation(),
+        "CallsByRemote": cost
+            .calls
+            .iter()
+            .map(|(remote, calls)| (remote.to_string(), json!(calls)))
+            .collect::<serde_json::Map<_, _>>(),
+        "TotalCalls": cost.total(),
+        "Seconds": cost.seconds(),
+        "MicroDollars": cost.microdollars(),
+        "MicroDollarsPerCall": MICRODOLLARS_A_CALL,
+        "RestoredFirst": cost.unforeseen,
+    })
 }
 
 /// The side that wins, or the version that does.
@@ -461,7 +496,7 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
         return Ok(Exit::Partial);
     }
     if !report.conflicts.is_empty() {
-        ui.hint("decide with: strongroom resolve NAME --ours (or --theirs, or --to VERSION)");
+        ui.hint("decide with: strongroom resolve NAME --ours (or --theirs, --merge, --to VERSION)");
         if report.notes.iter().any(|(_, note)| asks(note).is_some()) {
             ui.hint("interactive asks on a terminal only; elsewhere conflicts wait");
         }
