@@ -4,6 +4,7 @@
 mod desk;
 mod errors;
 mod killed;
+mod merged;
 mod migrate;
 mod story;
 mod strategies;
