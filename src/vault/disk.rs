@@ -256,6 +256,26 @@ impl Root {
         }
     }
 
+    /// Removes the temporary files that processes left in a directory when they died.
+    /// `alive` says of a process id whether its files may be in use. What cannot be
+    /// removed stays: nothing is lost, and `fsck` lists it.
+    pub(super) fn sweep(&self, folder: &str, alive: impl Fn(u32) -> bool) {
+        let Ok(entries) = self.list(folder) else {
+            return;
+        };
+        let Ok(dir) = self.open_dir(folder) else {
+            return;
+        };
+        for entry in entries {
+            if entry.kind == FileType::RegularFile
+                && let Some(pid) = left_by(&entry.name)
+                && !alive(pid)
+            {
+                let _ = fs::unlinkat(&dir, entry.name.as_str(), AtFlags::empty());
+            }
+        }
+    }
+
     /// Waits until everything written on the root's file system is on disk.
     pub(super) fn sync(&self) -> Result<(), DiskError> {
         fs::syncfs(&self.fd).map_err(|e| DiskError::io(&self.path, "write", e))
@@ -448,6 +468,21 @@ impl Drop for Temp<'_> {
 /// Whether a file name is that of a temporary file which a crash left.
 pub(super) fn is_leftover(name: &str) -> bool {
     name.starts_with(TEMP_PREFIX) && name.ends_with(TEMP_SUFFIX)
+}
+
+/// The id of the process whose temporary file this is.
+fn left_by(name: &str) -> Option<u32> {
+    let name = name.strip_prefix(TEMP_PREFIX)?.strip_suffix(TEMP_SUFFIX)?;
+    name.split_once('-')?.0.parse().ok()
+}
+
+/// Whether there is a process of this id, as far as can be told.
+pub(super) fn is_running(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok();
+    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
+        return false;
+    };
+    rustix::process::test_kill_process(pid) != Err(Errno::SRCH)
 }
 
 /// The directory and the name of a relative path.

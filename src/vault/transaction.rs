@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::disk::{Durable, Existing, split};
+use super::disk::{Durable, Existing, is_running, split};
 use super::git::{self, Committed};
 use super::lock::Lock;
 use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
@@ -83,6 +83,8 @@ pub struct Transaction<'v> {
     loose: BTreeMap<SecretName, Vec<String>>,
     /// Everything written or removed, for git.
     touched: BTreeSet<String>,
+    /// Folders that were looked through for what others left.
+    tidied: BTreeSet<String>,
     changed: usize,
     use_git: bool,
 }
@@ -100,9 +102,15 @@ impl Vault {
         now: Timestamp,
         wait: Duration,
     ) -> Result<Transaction<'_>, VaultError> {
+        let keys = self.need_keys()?;
+        let lock = Lock::acquire(&self.state.lock_path(), operation, wait)?;
+        // The clone's own state is written without the lock, too.
+        for folder in ["", "views"] {
+            self.state.root().sweep(folder, is_running);
+        }
         Ok(Transaction {
-            keys: self.need_keys()?,
-            _lock: Lock::acquire(&self.state.lock_path(), operation, wait)?,
+            keys,
+            _lock: lock,
             vault: self,
             now,
             records: BTreeMap::new(),
@@ -114,6 +122,7 @@ impl Vault {
             added: BTreeSet::new(),
             loose: BTreeMap::new(),
             touched: BTreeSet::new(),
+            tidied: BTreeSet::new(),
             changed: 0,
             use_git: self.config().git.commit,
         })
@@ -255,6 +264,15 @@ impl Transaction<'_> {
         Ok(Commit { changed, git })
     }
 
+    /// Removes what processes that died left beside a file that is about to be written.
+    /// Whoever writes to the vault holds its lock, so it is nobody's.
+    fn tidy(&mut self, path: &str) {
+        let folder = split(path).0;
+        if self.tidied.insert(folder.to_owned()) {
+            self.vault.root.sweep(folder, |_| false);
+        }
+    }
+
     fn write_values(&mut self, durable: Durable) -> Result<(), VaultError> {
         let waiting = std::mem::take(&mut self.waiting);
         self.weight = 0;
@@ -264,6 +282,7 @@ impl Transaction<'_> {
             let path = layout::value_path(&plain.name, &plain.id, sealed.ct8());
             let path = format!("{SECRETS}/{path}");
             let bytes = sealed.as_bytes();
+            self.tidy(&path);
             self.vault
                 .root
                 .write(&path, bytes, Existing::Keep, durable)?;
@@ -299,9 +318,20 @@ impl Transaction<'_> {
                 .transpose()
                 .map_err(|source| VaultError::metadata(self.vault.root.full(&path), source))?;
             self.check_values(old.as_ref(), record)?;
-            self.vault
-                .root
-                .write(&path, text.as_bytes(), Existing::Replace, durable)?;
+            self.tidy(&path);
+            let root = &self.vault.root;
+            if let Err(error) = root.write(&path, text.as_bytes(), Existing::Replace, durable) {
+                // It may be in place already, and only its way to the disk have failed.
+                // Then it vouches for its values, and they must stay.
+                let untouched = match root.read(&path, meta::MAX) {
+                    Ok((bytes, _)) => bytes != text.as_bytes(),
+                    Err(error) => error.is_not_found(),
+                };
+                if !untouched {
+                    self.loose.remove(name);
+                }
+                return Err(error.into());
+            }
             self.touched.insert(path);
             self.changed += 1;
         }
