@@ -24,6 +24,37 @@
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
 #![forbid(unsafe_code)]
 
+// The tests of the sync are shared with the integration tests, which know the crate by
+// its name.
+#[cfg(test)]
+extern crate self as strongroom;
+
+/// Whether a test has turned a bug on. Only the unit tests' build has bugs to turn on.
+#[cfg(test)]
+macro_rules! seeded {
+    ($bug:ident) => {
+        crate::model::seeded::is_on(crate::model::seeded::Bug::$bug)
+    };
+}
+#[cfg(not(test))]
+macro_rules! seeded {
+    ($bug:ident) => {
+        false
+    };
+}
+
+/// A moment at which a test may let the process die.
+#[cfg(test)]
+macro_rules! step {
+    () => {
+        crate::model::seeded::step()
+    };
+}
+#[cfg(not(test))]
+macro_rules! step {
+    () => {};
+}
+
 pub mod agent;
 #[cfg(feature = "aws")]
 pub mod aws;

@@ -18,6 +18,8 @@ mod record_tests;
 mod remote;
 mod scope;
 mod secret;
+#[cfg(test)]
+pub(crate) mod seeded;
 mod selector;
 mod snapshot;
 #[cfg(test)]

@@ -357,11 +357,27 @@ impl<'a> Draft<'a> {
 
     fn move_there(&mut self, seat: &Seat<'a>, label: &StagingLabel, to: Option<&VersionId>) {
         let name = self.name;
-        let from = self
+        let mut from = self
             .side(seat)
             .get(name)
             .and_then(|s| s.labels.get(label))
             .cloned();
+        if seeded!(Replay)
+            && label.is_current()
+            && let Some(between) =
+                to.and_then(|to| self.record.state.versions.get(to)?.parent.clone())
+            && from.as_ref() != Some(&between)
+            && let Some(meta) = self.record.state.versions.get(&between).cloned()
+        {
+            let there = self.side(seat).get(name);
+            if !there.is_some_and(|s| s.versions.contains_key(&between)) {
+                let (id, labels) = (between.clone(), vec![StagingLabel::holding()]);
+                self.there(seat, Change::AddVersion { id, meta, labels });
+            }
+            let (label, to) = (label.clone(), Some(between.clone()));
+            let from = from.replace(between);
+            self.there(seat, Change::MoveLabel { label, from, to });
+        }
         // The first value of an empty secret got AWSCURRENT by itself.
         if from.as_ref() != to {
             self.there(

@@ -147,6 +147,7 @@ pub(super) fn merge_label<'a>(
     let (mut push, mut held) = (Vec::new(), Vec::new());
     for side in sides.iter().filter(|s| s.there != here) {
         let clean = match (side.base, side.intent) {
+            (Some((_, there)), _) if seeded!(PushOnBase) && side.there == there => true,
             (_, Some(from)) if from == side.there => true,
             // A first meeting: what only the remote has and is not pulled stays there.
             // A move recorded against an earlier incarnation says nothing of this one.

@@ -10,7 +10,9 @@ use super::push::{Pushed, push};
 use super::report::{Outcome, Report, SyncError};
 use super::settle::{self, Stop, fold, replace_conflicts, secure};
 use super::{Options, Prepared, fetch_all, prepare_from, refresh};
-use crate::model::{Change, Record, RemoteName, RemoteSecret, SecretName, Sight, Timestamp};
+use crate::model::{
+    Change, Lifecycle, Record, RemoteName, RemoteSecret, SecretName, Sight, Timestamp,
+};
 use crate::plan::{Note, NoteKind, SecretPlan, Side};
 use crate::store::{Progress, SecretStore};
 use crate::vault::{Committed, Durability, Transaction, Vault};
@@ -308,6 +310,13 @@ impl<'a, S: SecretStore> Run<'a, S> {
             {
                 let outcome = pushed.outcome.clone();
                 self.report.outcomes.insert(name.clone(), outcome);
+                if seeded!(AdvanceOnSkip)
+                    && let Some(mut record) = tx.record(name)?
+                {
+                    record.base.extend(plan.settled.clone());
+                    saved.push(name);
+                    tx.put(record);
+                }
                 continue;
             }
             if has_remote_steps(plan) && pushed.is_none() {
@@ -394,6 +403,10 @@ impl<'a, S: SecretStore> Run<'a, S> {
         self.report.here += folded.steps;
         if record.is_blank() || there.as_ref() == Some(&record) {
             return Ok(false);
+        }
+        if seeded!(ForgetTombstone) && record.state.lifecycle == Lifecycle::Tombstone {
+            tx.remove(name);
+            return Ok(true);
         }
         tx.put(record);
         Ok(true)

@@ -13,6 +13,8 @@ mod cost;
 mod execute;
 mod gather;
 mod lag;
+#[cfg(test)]
+mod proof_tests;
 mod push;
 mod report;
 mod settle;
@@ -137,11 +139,12 @@ fn known_on(loaded: &Loaded, remote: &RemoteName) -> Vec<SecretName> {
         .records
         .iter()
         .filter(|(_, record)| {
-            record
-                .base
-                .get(remote)
-                .and_then(|b| b.pair.as_ref())
-                .is_some_and(|p| p.remote.lifecycle != Lifecycle::Tombstone)
+            !seeded!(AbsentIsDeleted)
+                && record
+                    .base
+                    .get(remote)
+                    .and_then(|b| b.pair.as_ref())
+                    .is_some_and(|p| p.remote.lifecycle != Lifecycle::Tombstone)
         })
         .map(|(name, _)| name.clone())
         .collect()

@@ -146,6 +146,17 @@ impl<S: SecretStore> One<'_, S> {
                 ),
                 None => None,
             };
+            let blind;
+            let mut change: &Change = change;
+            if seeded!(DropCas)
+                && let Change::MoveLabel { label, to, .. } = change
+                && let Some(now) = self.store.describe(name).await?
+            {
+                let from = now.state.labels.get(label).cloned();
+                let (label, to) = (label.clone(), to.clone());
+                blind = Change::MoveLabel { label, from, to };
+                change = &blind;
+            }
             self.store.apply(name, change, value.as_ref()).await?;
             *steps += 1;
         }

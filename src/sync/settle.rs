@@ -114,7 +114,16 @@ pub(super) fn fold(
         if let Some(seen) = pushed.and_then(|p| p.seen.get(remote)) {
             fill_in(&mut settled, seen.as_ref());
         }
+        if seeded!(SingleBase)
+            && let Some(pair) = &mut settled.pair
+        {
+            pair.remote = pair.local.clone();
+        }
         record.base.insert(remote.clone(), settled);
+    }
+    #[cfg(test)]
+    if seeded!(WallClock) {
+        record.details.changed = Some(tx.now());
     }
     Ok(folded)
 }

@@ -206,6 +206,7 @@ impl Root {
         durable: Durable,
     ) -> Result<(), DiskError> {
         let (folder, name) = split(relative);
+        step!();
         let dir = self.make_dir(folder, durable)?;
         let fail = |operation, e| DiskError::io(self.full(relative), operation, e);
         let (temp, fd) = Temp::create(dir.as_fd()).map_err(|e| fail("write", e))?;
@@ -217,6 +218,7 @@ impl Root {
                 Err(e) => return Err(fail("write", e)),
             }
         }
+        step!();
         if durable == Durable::Now {
             fs::fdatasync(&fd).map_err(|e| fail("write", e))?;
         }
@@ -237,6 +239,7 @@ impl Root {
                 Err(e) => return Err(fail("write", e)),
             },
         }
+        step!();
         if durable == Durable::Now {
             fs::fsync(&dir).map_err(|e| fail("write", e))?;
         }
@@ -250,6 +253,7 @@ impl Root {
             Err(error) if error.is_not_found() => return Ok(()),
             dir => dir?,
         };
+        step!();
         match fs::unlinkat(&dir, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(DiskError::io(self.full(relative), "remove", e)),
@@ -458,6 +462,10 @@ impl<'d> Temp<'d> {
 
 impl Drop for Temp<'_> {
     fn drop(&mut self) {
+        // A process that dies removes nothing, in tests either.
+        if cfg!(test) && std::thread::panicking() {
+            return;
+        }
         if let Some(name) = &self.name {
             // Nothing is lost if it stays: `fsck` lists it.
             let _ = fs::unlinkat(self.dir, name.as_str(), AtFlags::empty());

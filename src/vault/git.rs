@@ -174,7 +174,9 @@ impl Work {
         let mut index = self.repo.index()?;
         let blobs = self.blobs(root, paths)?;
         self.stage(&mut index, &blobs)?;
+        step!();
         index.write()?;
+        step!();
 
         let parent = match self.repo.head() {
             Ok(head) => Some(head.peel_to_commit()?),
@@ -211,6 +213,7 @@ impl Work {
         let id = self
             .repo
             .commit(Some("HEAD"), &who, &who, message, &tree, &parents)?;
+        step!();
         Ok(Some(id))
     }
 

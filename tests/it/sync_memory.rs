@@ -13,4 +13,4 @@ mod push;
 mod several;
 mod strategies;
 mod watch;
-mod world;
+pub(crate) mod world;
