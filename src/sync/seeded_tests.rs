@@ -36,7 +36,7 @@ fn after(steps: &[Step]) -> Vec<Step> {
 
 /// Short histories in which a bug would show.
 fn stories(bug: Bug) -> Vec<Vec<Step>> {
-    let each_call = |steps: &dyn Fn(u8) -> Vec<Step>| (0..24).map(|k| after(&steps(k))).collect();
+    let each_call = |steps: &dyn Fn(u8) -> Vec<Step>| (0..12).map(|k| after(&steps(k))).collect();
     match bug {
         Bug::DropCas => {
             each_call(&|k| vec![Local(0, 0, Put), Sync(0, Trouble::Meddle(k, 0, 0, Put))])

@@ -31,6 +31,7 @@ mod home;
 mod layers;
 mod migrate_memory;
 mod moto;
+mod proof;
 mod proxy;
 mod reader;
 mod service;

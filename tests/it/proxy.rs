@@ -1,11 +1,13 @@
 //! A proxy in front of moto that counts the calls, and does to some of them what a
 //! test says.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -23,6 +25,18 @@ pub(crate) enum Fate {
     Fail(u16, &'static str),
     /// It does not go through, and nobody answers.
     HangUp,
+    /// It goes through, and nobody answers.
+    Lose,
+    /// It goes through late.
+    Late(Duration),
+    /// It goes through twice, and the second answer counts.
+    Twice,
+    /// It goes through, and the answer is another: headers and all.
+    Mangle(fn(Vec<u8>) -> Vec<u8>),
+    /// It goes through, and the connection is reset in the middle of the answer.
+    Reset,
+    /// It does not go through; the answer is that of the last time it was asked for.
+    Stale,
 }
 
 /// Decides on a call by its number from 0 on, its operation (empty for STS) and its
@@ -33,6 +47,8 @@ struct Shared {
     target: String,
     decide: Mutex<Arc<Decide>>,
     calls: Mutex<Vec<String>>,
+    /// The last answer to each operation.
+    answers: Mutex<BTreeMap<String, Vec<u8>>>,
     stop: AtomicBool,
 }
 
@@ -52,6 +68,7 @@ impl Proxy {
             target: url.trim_start_matches("http://").to_owned(),
             decide: Mutex::new(Arc::new(|_, _, _| Fate::Pass)),
             calls: Mutex::new(Vec::new()),
+            answers: Mutex::new(BTreeMap::new()),
             stop: AtomicBool::new(false),
         });
         let thread = std::thread::spawn({
@@ -163,7 +180,39 @@ impl Shared {
                 let text = format!("{{\"__type\":\"{code}\",\"message\":\"as the test says\"}}");
                 response(status, text.as_bytes())
             }
-            Fate::Pass => self.forward(&head, &body)?,
+            Fate::Pass => {
+                let answer = self.forward(&head, &body)?;
+                lock(&self.answers).insert(operation, answer.clone());
+                answer
+            }
+            Fate::Lose => {
+                self.forward(&head, &body)?;
+                return None;
+            }
+            Fate::Late(by) => {
+                std::thread::sleep(by);
+                self.forward(&head, &body)?
+            }
+            Fate::Twice => {
+                self.forward(&head, &body)?;
+                self.forward(&head, &body)?
+            }
+            Fate::Mangle(mangle) => mangle(self.forward(&head, &body)?),
+            Fate::Reset => {
+                let answer = self.forward(&head, &body)?;
+                let mut stream = reader.into_inner();
+                stream.write_all(&answer[..answer.len() / 2]).ok()?;
+                // What is not sent yet is dropped, and the other end told so.
+                rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).ok()?;
+                return None;
+            }
+            Fate::Stale => {
+                let kept = lock(&self.answers).get(&operation).cloned();
+                match kept {
+                    Some(answer) => answer,
+                    None => self.forward(&head, &body)?,
+                }
+            }
             Fate::PassThen(act) => {
                 let answer = self.forward(&head, &body)?;
                 act();

@@ -1,7 +1,7 @@
 //! The program itself against a real moto over loopback, with boto3 as the other
 //! people in the account.
 
-mod desk;
+pub(crate) mod desk;
 mod errors;
 mod killed;
 mod merged;
