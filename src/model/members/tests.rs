@@ -203,7 +203,7 @@ proptest! {
         if open.is_empty() {
             prop_assert!(same_json(&one, &two), "{} {}", one, two);
             // Merged once is merged: either side already has it all.
-            prop_assert_eq!(merged(&b, &one, &y), (one.clone(), vec![]));
+            prop_assert_eq!(merged(&b, &one, &y), (one, vec![]));
         }
         // All picked for one side: nothing is open, and nothing of that side is lost.
         let all: BTreeMap<KeyPath, Pick> =

@@ -843,7 +843,10 @@ impl Machine {
         };
         self.our_moves(
             c,
-            theirs.as_ref().map(|(r, range, _)| (*r, range.clone())),
+            theirs
+                .as_ref()
+                .map(|(r, range, _)| (*r, range.clone()))
+                .as_ref(),
             &before,
         );
         let meddled_with = theirs.map(|(_, _, s)| name(SECRETS[s]));
@@ -862,7 +865,7 @@ impl Machine {
     fn our_moves(
         &mut self,
         c: usize,
-        theirs: Option<(usize, std::ops::Range<usize>)>,
+        theirs: Option<&(usize, std::ops::Range<usize>)>,
         before: &Records,
     ) {
         let after = self.sites[c].records();
@@ -872,9 +875,7 @@ impl Machine {
                 if let Some(to) = to {
                     self.published.insert((secret.clone(), to.clone()));
                 }
-                let by_others = theirs
-                    .as_ref()
-                    .is_some_and(|(of, range)| *of == r && range.contains(&n));
+                let by_others = theirs.is_some_and(|(of, range)| *of == r && range.contains(&n));
                 let (Some(from), Some(to)) = (from, to) else {
                     continue;
                 };
@@ -1306,7 +1307,7 @@ impl Machine {
             );
         }
         let records = self.sites[0].records();
-        for r in 0..2 {
+        for (r, remote) in REMOTES.iter().enumerate() {
             for (secret, there) in &self.store(r).state().0 {
                 if self.rotating.contains(secret) {
                     continue;
@@ -1321,7 +1322,7 @@ impl Machine {
                     live.0 == live.1,
                     "I1",
                     "{secret}: live here and on {}: {live:?}",
-                    REMOTES[r]
+                    remote
                 );
                 if live.1 {
                     for l in [StagingLabel::current(), blue()] {
@@ -1330,7 +1331,7 @@ impl Machine {
                             h == t,
                             "I1",
                             "{secret}: {l} is on {h:?}, on {} on {t:?}",
-                            REMOTES[r]
+                            remote
                         );
                     }
                     check!(
