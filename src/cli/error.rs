@@ -391,6 +391,7 @@ impl From<ResolveError> for CommandError {
                 (Exit::StalePlan, "find it anew with: strongroom sync")
             }
             ResolveError::NoLabel(_) => (Exit::Usage, "use --ours or --theirs"),
+            ResolveError::NoneHere => (Exit::Guard, "use --theirs, or --to VERSION"),
             ResolveError::Integrity => (
                 Exit::Integrity,
                 "look at both with: strongroom show NAME and aws secretsmanager get-secret-value",

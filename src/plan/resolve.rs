@@ -36,6 +36,10 @@ pub enum ResolveError {
     /// `--to` for something that is no label.
     #[error("a version can only answer a conflict about a label, not about {0}")]
     NoLabel(Field),
+    /// The vault's side of AWSCURRENT is that there is none: two remotes have made the
+    /// name, and a live secret needs one.
+    #[error("the vault has no current version of its own to keep")]
+    NoneHere,
     /// One id with two contents needs another tool than a choice of sides.
     #[error("two contents under one version id cannot be resolved by choosing a side")]
     Integrity,
@@ -85,6 +89,9 @@ fn resolve_label(
         Choice::Theirs => (theirs.clone(), Author::From(&conflict.remote)),
         Choice::To(id) => (Some(id.clone()), Author::Here),
     };
+    if to.is_none() && label.is_current() {
+        return Err(ResolveError::NoneHere);
+    }
     let mut next = record.clone();
     bring_back(&mut next, conflict)?;
     if to != ours {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use strongroom::model::{Class, Direction};
-use strongroom::plan::{Choice, RemotePolicy};
+use strongroom::plan::{Choice, RemotePolicy, ResolveError, resolve};
 
 use super::world::{Cloud, Edits, Site, git, id, name, put, serves, text};
 
@@ -372,6 +372,14 @@ fn a_name_that_two_accounts_have_and_the_vault_has_not_is_copied_and_decided() {
     assert_eq!(cloud.dump(), before);
     assert_eq!(site.bytes("a", &id(1)), b"prod says");
     assert_eq!(site.bytes("a", &id(2)), b"backup says");
+    // The vault has nothing of its own, and a live secret needs an AWSCURRENT.
+    let mut record = site.record("a");
+    let conflict = record.conflicts[0].clone();
+    assert_eq!(
+        resolve(&mut record, &conflict, &Choice::Ours),
+        Err(ResolveError::NoneHere)
+    );
+    assert_eq!(record, site.record("a"));
     let mut asked = 0;
     while !site.record("a").conflicts.is_empty() {
         site.resolve("a", &Choice::Theirs);
