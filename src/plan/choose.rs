@@ -67,19 +67,17 @@ impl Table<'_> {
                 return Err(Waits::Divided);
             }
         }
+        let decides = matches!(
+            strategy,
+            Strategy::Ours | Strategy::Theirs | Strategy::Newest
+        );
+        if decides && *by != By::Person && self.views.len() > 1 {
+            return Err(Waits::SeveralRemotes);
+        }
         let choice = match strategy {
             Strategy::Hold | Strategy::Interactive => return Err(Waits::Asks),
             Strategy::Fail => return Err(Waits::Stops),
-            Strategy::Ours => {
-                // What a secret says that does not live here is nobody's word: it would be
-                // that of whichever remote brought it back.
-                let is_text = matches!(conflict.field, Field::Description | Field::Tag(_));
-                let lives = self.local.is_some_and(|l| l.lifecycle.is_live());
-                if is_text && !lives && voices.len() > 1 && *by != By::Person {
-                    return Err(Waits::EitherRemote);
-                }
-                Choice::Ours
-            }
+            Strategy::Ours => Choice::Ours,
             Strategy::Theirs => {
                 let values: BTreeSet<&Option<String>> = voices.iter().map(|v| &v.there).collect();
                 let one = values.len() == 1 && conflict.class != Class::RemoteRemote;

@@ -83,6 +83,9 @@ pub enum Waits {
     Divided,
     /// Two remotes disagree, and "theirs" could be either.
     EitherRemote,
+    /// More than one remote has a say in the secret: an answer for one of them can be
+    /// another answer in another order of remotes.
+    SeveralRemotes,
     /// `newest` lets no deletion win, and none lose.
     Deletion,
     /// `newest` does not know whether somebody went back on purpose.

@@ -124,6 +124,7 @@ impl fmt::Display for Waits {
             Self::Stops => "the run stops",
             Self::Divided => "the remotes that disagree have different strategies",
             Self::EitherRemote => "two remotes disagree, and it could be either",
+            Self::SeveralRemotes => "the secret takes part in several remotes",
             Self::Deletion => "a deletion neither wins nor loses by date",
             Self::Rewound => "somebody may have gone back on purpose",
             Self::NoDates => "descriptions and tags have no date",

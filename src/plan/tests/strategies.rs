@@ -219,9 +219,9 @@ const TABLE: &[Row<'_>] = &[
             There(V1, V1, "", "CUR=3 PREV=1"),
         ],
         [
-            "OURS b; OURS a; v: copy version 2; v: copy version 3; a: move CUR from 2 to 1; b: move CUR from 3 to 1",
-            "waits: two remotes disagree, and it could be either",
-            "THEIRS b; OURS a; v: copy version 2; v: copy version 3; a: add version 3; a: move CUR from 2 to 3",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
         ],
     ),
     (
@@ -232,9 +232,9 @@ const TABLE: &[Row<'_>] = &[
             There(V1, V1, "", "CUR=2 PREV=1"),
         ],
         [
-            "OURS b; OURS a; v: copy version 3; v: copy version 2; a: move CUR from 3 to 1; b: move CUR from 2 to 1",
-            "waits: two remotes disagree, and it could be either",
-            "TO 3 b; v: copy version 3; v: copy version 2; b: add version 3; b: move CUR from 2 to 3",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
         ],
     ),
     (
@@ -245,9 +245,9 @@ const TABLE: &[Row<'_>] = &[
             There(V1, V1, "CUR<1", "CUR=3 PREV=1"),
         ],
         [
-            "OURS b; OURS a; v: copy version 2; v: copy version 3; a: add version 4; a: move CUR from 2 to 4; b: add version 4; b: move CUR from 3 to 4",
-            "waits: two remotes disagree, and it could be either",
-            "OURS b; OURS a; v: copy version 2; v: copy version 3; a: add version 4; a: move CUR from 2 to 4; b: add version 4; b: move CUR from 3 to 4",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
         ],
     ),
     (
@@ -258,9 +258,9 @@ const TABLE: &[Row<'_>] = &[
             There("desc=x", "desc=x", "", "desc=z"),
         ],
         [
-            "OURS b; OURS a; a: set the description; b: set the description",
-            "waits: two remotes disagree, and it could be either",
-            "waits: descriptions and tags have no date",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
         ],
     ),
     (
@@ -268,9 +268,9 @@ const TABLE: &[Row<'_>] = &[
         "CUR=1",
         &[There(V1, V1, "", "-"), There(V1, V1, "", "CUR=2 PREV=1")],
         [
-            "OURS a; v: copy version 2; v: move CUR from 1 to 2; a: create with version 1; a: add version 2; a: move CUR from 1 to 2",
-            "waits: two remotes disagree, and it could be either",
-            "waits: a deletion neither wins nor loses by date",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
+            "waits: the secret takes part in several remotes",
         ],
     ),
     (
