@@ -54,6 +54,12 @@ pub struct Resolve {
 
 impl Resolve {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
+        // clap waives what one choice requires where another choice is made.
+        if !(self.merge || self.ours_for.is_empty() && self.theirs_for.is_empty()) {
+            return Err(CommandError::usage(
+                "--ours-for and --theirs-for go with --merge only",
+            ));
+        }
         let vault = ctx.unlocked()?;
         let asked = |c: &Conflict| {
             self.remote.as_ref().is_none_or(|r| *r == c.remote)

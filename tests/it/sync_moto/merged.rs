@@ -48,6 +48,8 @@ fn two_objects_are_merged_by_key_and_pushed_as_one_version() {
     ]);
     assert_eq!(said.code, 2, "{}", said.err);
 
+    desk.ends(2, &["resolve", "db", "--ours", "--ours-for", "both"]);
+
     let (ours, theirs) = (desk.get("db"), there());
     let said = desk.ok(&["resolve", "db", "--merge", "--theirs-for", "both"]);
     assert!(!said.err.contains("CANARY"), "{}", said.err);
