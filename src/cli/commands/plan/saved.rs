@@ -47,6 +47,9 @@ pub(super) struct Saved {
 #[derive(Deserialize)]
 struct Head {
     format: u32,
+    /// A migration's plan has none.
+    #[serde(rename = "secrets")]
+    _secrets: serde::de::IgnoredAny,
 }
 
 #[derive(Serialize, Deserialize)]
