@@ -402,10 +402,10 @@ impl<'a> Draft<'a> {
                 .is_some_and(|v| v.content != Content::Placeholder)
         };
         let current = state.current().filter(has_value);
-        // Only what was current in the vault before this plan: if it stops half-way, the
-        // next one knows that version for an older one of its own.
+        // Only what was current in the vault before this plan, or comes as new as all of it:
+        // if it stops half-way, the next one knows that version for an older one.
         let ours = |id: &&VersionId| {
-            self.local.is_some_and(|s| {
+            self.local.is_none_or(|s| {
                 s.current() == Some(*id) || s.labels.get(&StagingLabel::previous()) == Some(*id)
             })
         };

@@ -57,38 +57,45 @@ impl Table<'_> {
         if conflict.class == Class::Integrity {
             return Err(Waits::Integrity);
         }
-        let voices = self.voices(conflict);
-        if *by != By::Person {
-            let of = |v: &Voice<'_>| self.strategy_for(v.remote, &conflict.field).0;
-            if voices.iter().any(|v| of(v) == Strategy::Fail) {
-                return Err(Waits::Stops);
-            }
-            if !voices.iter().all(|v| of(v) == strategy) {
-                return Err(Waits::Divided);
-            }
-        }
-        let decides = matches!(
-            strategy,
-            Strategy::Ours | Strategy::Theirs | Strategy::Newest
-        );
-        if decides && *by != By::Person && self.views.len() > 1 {
-            return Err(Waits::SeveralRemotes);
-        }
         let choice = match strategy {
             Strategy::Hold | Strategy::Interactive => return Err(Waits::Asks),
             Strategy::Fail => return Err(Waits::Stops),
-            Strategy::Ours => Choice::Ours,
-            Strategy::Theirs => {
-                let values: BTreeSet<&Option<String>> = voices.iter().map(|v| &v.there).collect();
-                let one = values.len() == 1 && conflict.class != Class::RemoteRemote;
-                if !one && *by != By::Person {
-                    return Err(Waits::EitherRemote);
-                }
-                Choice::Theirs
+            _ if *by != By::Person && !self.concerns_one(&conflict.remote) => {
+                return Err(Waits::SeveralRemotes);
             }
-            Strategy::Newest => self.newest(record, conflict, &voices)?,
+            Strategy::Ours => Choice::Ours,
+            Strategy::Theirs => Choice::Theirs,
+            Strategy::Newest => self.newest(record, conflict, &self.voices(conflict))?,
         };
+        let voices = self.voices(conflict);
         travels_on(conflict, &voices, &choice).map(|()| choice)
+    }
+
+    /// Whether this remote alone has news: every other one that takes part is just as it
+    /// was when all was agreed with it, and follows whatever is decided. Where two remotes
+    /// have a say, which of them a rule asks first could decide, so a person does.
+    fn concerns_one(&self, remote: &RemoteName) -> bool {
+        let others = self.views.iter().filter(|(other, ..)| *other != remote);
+        others.clone().all(|(other, sight, policy)| {
+            let Some(Sight::Seen(seen)) = sight else {
+                return false;
+            };
+            let base = self.base.get(*other);
+            let Some((base, pair)) = base.and_then(|b| Some((b, b.pair.as_ref()?))) else {
+                return false;
+            };
+            let from = |(label, from): (&StagingLabel, &Option<VersionId>)| {
+                *from == pair.remote.labels.get(label).cloned()
+            };
+            seen.facts.arn == pair.arn
+                && seen.state.face() == pair.remote
+                && pair.local == pair.remote
+                && pair.remote.lifecycle.is_live()
+                && base.seen.is_empty()
+                && base.intents.iter().all(from)
+                && policy.direction == Direction::TwoWay
+                && sealed(Some(seen), policy).or(rotated(Some(seen))).is_none()
+        })
     }
 
     /// The remotes that have something to say about a field: where it is not as agreed.

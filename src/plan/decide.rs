@@ -3,12 +3,11 @@
 //! to decide. All of a secret's conflicts are answered, or none: what is not agreed on
 //! as a whole is touched on neither side.
 //!
-//! `choose` says what a strategy makes of one conflict. Nothing in here depends on the order of remotes: where more than one of them has
-//! something to say, they must have the same strategy, and it must have one answer.
+//! `choose` says what a strategy makes of one conflict. Nothing in here depends on the
+//! order of remotes: a rule decides where one of them has news, and no more.
 
 use std::collections::BTreeMap;
 
-use super::choose::text;
 use super::resolve::{Choice, ResolveError, resolve};
 use super::{Action, Note, NoteKind, RemotePolicy, SecretPlan, Side, secret};
 use crate::model::{
@@ -79,10 +78,6 @@ pub enum Waits {
     Asks,
     /// That is the strategy: the run is to stop.
     Stops,
-    /// Remotes that disagree have different strategies.
-    Divided,
-    /// Two remotes disagree, and "theirs" could be either.
-    EitherRemote,
     /// More than one remote has a say in the secret: an answer for one of them can be
     /// another answer in another order of remotes.
     SeveralRemotes,
@@ -190,24 +185,14 @@ impl Table<'_> {
                 let answered = self.carry_out(&mut record, &mut done.actions, &conflict, &choice);
                 match answered {
                     Ok(()) => {
-                        let rivals = match by {
-                            By::Person => Vec::new(),
-                            _ => self.rivals(&record, &conflict),
-                        };
-                        let one = |conflict, choice, after| Answer {
+                        let after = done.actions.len();
+                        done.answers.push(Answer {
                             conflict,
                             choice,
                             strategy,
-                            by: by.clone(),
+                            by,
                             after,
-                        };
-                        done.answers.push(one(conflict, choice, done.actions.len()));
-                        for rival in rivals {
-                            let ours = Choice::Ours;
-                            self.carry_out(&mut record, &mut done.actions, &rival, &ours)
-                                .map_err(|e| vec![self.impossible(&top, e.to_string())])?;
-                            done.answers.push(one(rival, ours, done.actions.len()));
-                        }
+                        });
                     }
                     // Another answer settled it, or gave it another face.
                     Err(ResolveError::Stale) if done.answers.len() > before => {}
@@ -236,31 +221,6 @@ impl Table<'_> {
         }
         let why = "each answer raises another question".to_owned();
         Err(vec![self.impossible(&top, why)])
-    }
-
-    /// The same question about a label, with every other remote that says something else
-    /// than what has won: a rule decides once for all of them, or else the last one to be
-    /// asked might get its way by its history.
-    fn rivals(&self, record: &Record, conflict: &Conflict) -> Vec<Conflict> {
-        let Field::Label(label) = &conflict.field else {
-            return Vec::new();
-        };
-        let won = record.state.labels.get(label).map(VersionId::as_str);
-        self.voices(conflict)
-            .into_iter()
-            .filter(|v| *v.remote != conflict.remote && v.there.as_deref() != won)
-            .map(|v| {
-                let pair = self.base.get(v.remote).and_then(|b| b.pair.as_ref());
-                Conflict {
-                    remote: v.remote.clone(),
-                    field: conflict.field.clone(),
-                    class: conflict.class,
-                    base: pair.and_then(|p| text(&p.remote, &conflict.field)),
-                    ours: won.map(str::to_owned),
-                    theirs: v.there,
-                }
-            })
-            .collect()
     }
 
     /// One answer, on the copy. The value it is about is copied first, also from a

@@ -100,6 +100,9 @@ impl fmt::Display for Note {
             NoteKind::MayBeSame => {
                 f.write_str("create/create, may be the same value; a sync compares them")
             }
+            NoteKind::AgreedFirst => f.write_str(
+                "moved alike here and there; that is noted first, then the rest is planned",
+            ),
             NoteKind::Waits {
                 conflict,
                 strategy,
@@ -122,9 +125,7 @@ impl fmt::Display for Waits {
         f.write_str(match self {
             Self::Asks => "a person is asked",
             Self::Stops => "the run stops",
-            Self::Divided => "the remotes that disagree have different strategies",
-            Self::EitherRemote => "two remotes disagree, and it could be either",
-            Self::SeveralRemotes => "the secret takes part in several remotes",
+            Self::SeveralRemotes => "more than one remote has a say in it",
             Self::Deletion => "a deletion neither wins nor loses by date",
             Self::Rewound => "somebody may have gone back on purpose",
             Self::NoDates => "descriptions and tags have no date",

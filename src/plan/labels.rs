@@ -291,9 +291,12 @@ fn may_fast_forward(
         return false;
     };
     // At a first meeting the vault's own AWSPREVIOUS tells as well: it was current
-    // here. So looks a creation that was cut off before its second version.
+    // here. So looks a creation that was cut off before its second version; but not what
+    // came after a version that another remote has.
+    let elsewhere = |id| sides.iter().any(|other| other.there == Some(id));
     let one_behind = side.base.is_none()
         && side.previous != Some(here)
+        && !side.previous.is_some_and(elsewhere)
         && !is_ahead(state, sides, side.previous, Some(here))
         && state.labels.get(&StagingLabel::previous()) == Some(there);
     here != there

@@ -46,6 +46,10 @@ impl<'a> Draft<'a> {
             self.gather_only(seats);
             return;
         }
+        if self.agree_first(&merging, &labels) {
+            self.gather_only(seats);
+            return;
+        }
 
         for seat in &merging {
             if seat.verdict == Verdict::RestoreRemote
@@ -61,6 +65,44 @@ impl<'a> Draft<'a> {
         for seat in &creating {
             self.create_there(seat);
         }
+    }
+
+    /// A move made here that a remote has made as well is agreed on, and is remembered
+    /// before that remote gets what another one has: cut off in between, the move would
+    /// look as if it had been made against just that. The rest is for the next look.
+    fn agree_first(
+        &mut self,
+        merging: &[&Seat<'a>],
+        labels: &[(StagingLabel, LabelMerge<'a>)],
+    ) -> bool {
+        for seat in merging {
+            let Some(base) = seat.base.filter(|_| seat.pair.is_some()) else {
+                continue;
+            };
+            let mut agreed = base.clone();
+            for (label, merge) in labels {
+                let here = self.local.and_then(|s| s.labels.get(label));
+                let pushed =
+                    matches!(merge, LabelMerge::Take { push, .. } if push.contains(&seat.remote));
+                if !pushed || seat.label(label) != here || agreed.intents.remove(label).is_none() {
+                    continue;
+                }
+                let Some(pair) = &mut agreed.pair else {
+                    continue;
+                };
+                let previous = label.is_current().then(StagingLabel::previous);
+                for label in [Some(label.clone()), previous].into_iter().flatten() {
+                    let here = self.local.and_then(|s| s.labels.get(&label));
+                    put(&mut pair.local.labels, &label, here);
+                    put(&mut pair.remote.labels, &label, seat.label(&label));
+                }
+            }
+            if agreed != *base {
+                self.note(seat.remote, NoteKind::AgreedFirst);
+                self.plan.settled.insert(seat.remote.clone(), agreed);
+            }
+        }
+        !self.plan.settled.is_empty()
     }
 
     fn merge_texts(&mut self, merging: &[&Seat<'a>], alive: bool) -> BTreeMap<Place, Text> {
@@ -185,6 +227,17 @@ impl<'a> Draft<'a> {
         }
         merged
     }
+}
+
+fn put(
+    labels: &mut BTreeMap<StagingLabel, VersionId>,
+    label: &StagingLabel,
+    to: Option<&VersionId>,
+) {
+    match to {
+        Some(id) => labels.insert(label.clone(), id.clone()),
+        None => labels.remove(label),
+    };
 }
 
 /// What is known of the contents of AWSCURRENT here and on a remote.

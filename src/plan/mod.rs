@@ -88,6 +88,9 @@ pub enum NoteKind {
     /// Met for the first time with two current versions, and the remote's was not read:
     /// if the two values turn out to be the same, there is nothing to decide.
     MayBeSame,
+    /// The vault and this remote have made the same move. That is remembered first; what
+    /// else there is to do is planned once it is.
+    AgreedFirst,
     /// A conflict that has a strategy waits all the same.
     Waits {
         /// The conflict.
@@ -124,6 +127,16 @@ impl SecretPlan {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self == &Self::default()
+    }
+
+    /// Whether there is more to find once this is carried out: a remote was brought back
+    /// for the sole purpose of being looked at, or what was agreed on is remembered first.
+    pub fn looks_again(&self) -> bool {
+        let restored = self.actions.iter().any(|a| {
+            matches!(&a.on, Side::Remote(remote)
+                if a.change == Change::Restore && !self.settled.contains_key(remote))
+        });
+        restored || self.notes.iter().any(|n| n.kind == NoteKind::AgreedFirst)
     }
 }
 
@@ -171,6 +184,7 @@ impl Plan {
         self.actions().next().is_none()
             && self.conflicts().next().is_none()
             && self.answers().next().is_none()
+            && !self.secrets.values().any(SecretPlan::looks_again)
     }
 }
 

@@ -28,7 +28,8 @@ impl<'a> Draft<'a> {
         }
         self.plan.notes.sort();
         self.plan.conflicts.sort();
-        if !self.plan.conflicts.is_empty() {
+        let agreed_first = |n: &Note| n.kind == NoteKind::AgreedFirst;
+        if !self.plan.conflicts.is_empty() || self.plan.notes.iter().any(agreed_first) {
             return self.plan;
         }
         for seat in seats {

@@ -119,7 +119,23 @@ impl<'a> Draft<'a> {
                 self.there(seat, Change::Delete { date });
             }
         }
+        self.pass_on(seats);
         self.merge(seats);
+    }
+
+    /// What is new to the vault is new to the remotes that never had it, in one plan
+    /// (sync.md section 1.13).
+    fn pass_on(&self, seats: &mut [Seat<'a>]) {
+        let comes = seats.iter().any(|s| s.verdict == Verdict::PullCreate);
+        if !comes || self.local.is_some() {
+            return;
+        }
+        for seat in seats {
+            let never = seat.seen.is_none() && seat.pair.is_none();
+            if never && seat.verdict == Verdict::Nothing && seat.sealed.is_none() {
+                seat.verdict = Verdict::PushCreate;
+            }
+        }
     }
 
     /// Directions, replicas and owned secrets: a verdict that would write where

@@ -87,7 +87,7 @@ impl Cost {
                 remotes.entry(remote).or_default().push(&action.change);
             }
         }
-        if super::execute::only_restores(plan) {
+        if plan.looks_again() {
             self.unforeseen += 1;
         }
         for (remote, changes) in remotes {
@@ -190,7 +190,7 @@ impl std::fmt::Display for Cost {
         if self.unforeseen > 0 {
             write!(
                 f,
-                "; and what {} restored before anything else will show",
+                "; and what {} looked at again will show",
                 match self.unforeseen {
                     1 => "one secret that is".to_owned(),
                     n => format!("{n} secrets that are"),

@@ -330,14 +330,14 @@ impl<'a, S: SecretStore> Run<'a, S> {
                     if changed {
                         saved.push(name);
                     }
-                    if !plan.actions.is_empty() || !plan.answers.is_empty() {
-                        let outcome = if only_restores(plan) {
-                            Outcome::Again
-                        } else {
-                            Outcome::Done
-                        };
-                        self.report.outcomes.insert(name.clone(), outcome);
-                    }
+                    let outcome = if plan.looks_again() {
+                        Outcome::Again
+                    } else if plan.actions.is_empty() && plan.answers.is_empty() {
+                        continue;
+                    } else {
+                        Outcome::Done
+                    };
+                    self.report.outcomes.insert(name.clone(), outcome);
                 }
                 Err(Stop::Outcome(outcome)) => {
                     self.report.outcomes.insert(name.clone(), outcome);
@@ -494,15 +494,6 @@ fn same_as_planned(
 
 fn has_remote_steps(plan: &SecretPlan) -> bool {
     plan.actions.iter().any(|a| matches!(a.on, Side::Remote(_)))
-}
-
-/// Whether a remote was brought back for the sole purpose of being looked at: nothing
-/// is agreed with it yet.
-pub(super) fn only_restores(plan: &SecretPlan) -> bool {
-    plan.actions.iter().any(|a| {
-        matches!(&a.on, Side::Remote(remote)
-            if a.change == Change::Restore && !plan.settled.contains_key(remote))
-    })
 }
 
 /// Whether versions come into the vault before the first remote step.

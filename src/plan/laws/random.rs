@@ -104,18 +104,66 @@ fn spec() -> impl Strategy<Value = Spec> {
         })
 }
 
-/// The same worlds at each run: what is red is red for everybody.
+/// The same worlds at each run: what is red is red for everybody. A longer run, with
+/// other worlds each time, by STRONGROOM_TEST_CASES.
 #[test]
 fn laws_hold_in_random_worlds() {
+    let wanted = std::env::var("STRONGROOM_TEST_CASES").ok();
+    let longer = wanted.map(|n| n.parse().unwrap());
     let config = Config {
-        cases: 4000,
+        cases: longer.unwrap_or(4000),
         failure_persistence: None,
         ..Config::default()
     };
-    let dice = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mut runner = TestRunner::new_with_rng(config, dice);
+    let mut runner = match longer {
+        Some(_) => TestRunner::new(config),
+        None => {
+            let dice = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+            TestRunner::new_with_rng(config, dice)
+        }
+    };
     let law = |spec: Spec| check(&spec).map_err(TestCaseError::fail);
     if let Err(broken) = runner.run(&spec(), law) {
         panic!("{broken}");
+    }
+}
+
+/// Worlds that once broke a law.
+#[test]
+fn laws_hold_where_they_once_broke() {
+    let prev = |cur, prev| Half {
+        prev,
+        ..Half::current(cur)
+    };
+    let agreed = |n, there| Far {
+        base: Some((Half::current(n), Half::current(n))),
+        intents: Intents::Exact,
+        there,
+        ..Far::default()
+    };
+    let met = |there| Far {
+        there,
+        ..Far::default()
+    };
+    let world = |here, far| Spec {
+        here: Some(here),
+        parents: [0; 4],
+        far,
+    };
+    let three = Half::current(3);
+    for spec in [
+        // Moved back alike here and on one remote, when another one is met.
+        world(three, vec![met(prev(4, 3)), agreed(4, three)]),
+        // What a remote had before is what another one has now.
+        world(
+            prev(1, 4),
+            vec![
+                agreed(1, Half::current(1)),
+                agreed(1, three),
+                met(prev(4, 3)),
+            ],
+        ),
+    ] {
+        check(&spec).unwrap();
     }
 }

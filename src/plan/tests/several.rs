@@ -99,6 +99,33 @@ fn several_remotes() {
         "new on one, created on the other",
         "-",
         &[There("none", "", "", "CUR=1"), There("none", "", "", "-")],
-        "v: create; v: copy version 1; v: put CUR on 1; =",
+        "v: create; v: copy version 1; v: put CUR on 1; b: create with version 1; =",
+    );
+    check(
+        "with its AWSPREVIOUS",
+        "-",
+        &[
+            There("none", "", "", "-"),
+            There("none", "", "", "CUR=2 PREV=1"),
+        ],
+        "v: create; v: copy version 2; v: copy version 1; v: put CUR on 2; v: put PREV on 1; a: create with version 1; a: add version 2; a: move CUR from 1 to 2; =",
+    );
+    check(
+        "moved alike here and on one, and on by the other",
+        "CUR=3",
+        &[
+            There("CUR=4", "CUR=4", "CUR<4", "CUR=3"),
+            There("none", "", "", "CUR=4 PREV=3"),
+        ],
+        "v: copy version 4; (a: moved alike here and there; that is noted first, then the rest is planned); =",
+    );
+    check(
+        "what came after a version that another one has is not behind",
+        "CUR=1 PREV=4",
+        &[
+            There("CUR=1", "CUR=1", "", "CUR=3"),
+            There("none", "", "", "CUR=4 PREV=3"),
+        ],
+        "v: copy version 3; CONFLICT a label AWSCURRENT edit/edit",
     );
 }

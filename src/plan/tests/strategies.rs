@@ -212,6 +212,32 @@ const TABLE: &[Row<'_>] = &[
         ],
     ),
     (
+        "edit/edit with one remote, and another that follows",
+        "CUR=3 PREV=1",
+        &[
+            There(V1, V1, "CUR<1", "CUR=2 PREV=1"),
+            There(V1, V1, "CUR<1", V1),
+        ],
+        [
+            "OURS a; v: copy version 2; a: add version 3; a: move CUR from 2 to 3; b: add version 3; b: move CUR from 1 to 3",
+            "THEIRS a; v: copy version 2; v: move PREV from 3 to 1; b: add version 2; b: move CUR from 1 to 2",
+            "OURS a; v: copy version 2; a: add version 3; a: move CUR from 2 to 3; b: add version 3; b: move CUR from 1 to 3",
+        ],
+    ),
+    (
+        "edit/edit with one remote, and another without what was agreed",
+        "CUR=3 PREV=1",
+        &[
+            There(V1, V1, "CUR<1", "CUR=2 PREV=1"),
+            There("none", "", "", V1),
+        ],
+        [
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
+        ],
+    ),
+    (
         "remote/remote",
         "CUR=1",
         &[
@@ -219,9 +245,9 @@ const TABLE: &[Row<'_>] = &[
             There(V1, V1, "", "CUR=3 PREV=1"),
         ],
         [
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
         ],
     ),
     (
@@ -232,9 +258,9 @@ const TABLE: &[Row<'_>] = &[
             There(V1, V1, "", "CUR=2 PREV=1"),
         ],
         [
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
         ],
     ),
     (
@@ -245,9 +271,9 @@ const TABLE: &[Row<'_>] = &[
             There(V1, V1, "CUR<1", "CUR=3 PREV=1"),
         ],
         [
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
         ],
     ),
     (
@@ -258,9 +284,9 @@ const TABLE: &[Row<'_>] = &[
             There("desc=x", "desc=x", "", "desc=z"),
         ],
         [
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
         ],
     ),
     (
@@ -268,9 +294,9 @@ const TABLE: &[Row<'_>] = &[
         "CUR=1",
         &[There(V1, V1, "", "-"), There(V1, V1, "", "CUR=2 PREV=1")],
         [
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
-            "waits: the secret takes part in several remotes",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
+            "waits: more than one remote has a say in it",
         ],
     ),
     (
