@@ -11,7 +11,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use crate::model::{Direction, RemoteName, Rule, Scope, SecretName, Strategy};
+use crate::model::{Direction, Extras, RemoteName, Rule, Scope, SecretName, Strategy};
 
 pub use check::BadValue;
 pub use freshness::{Freshness, FreshnessRules, OnStale, Span, SpanError};
@@ -76,6 +76,8 @@ pub struct RemoteConfig {
     pub direction: Direction,
     /// What becomes of a conflict with it that no rule is about.
     pub on_conflict: Strategy,
+    /// What is done there about metadata that each remote has of its own.
+    pub extras: Extras,
 }
 
 impl Config {
@@ -172,6 +174,18 @@ impl RemoteConfig {
         // Absent where nothing is asked of it, as before there was such a key.
         if self.on_conflict != Strategy::default() {
             line("on_conflict", self.on_conflict.as_str(), out);
+        }
+        // Absent where they are off, as before there were such keys.
+        let extras = self.extras;
+        for (key, on) in [
+            ("details", extras.details),
+            ("push_kms", extras.push_kms),
+            ("push_policy", extras.push_policy),
+            ("push_replicas", extras.push_replicas),
+        ] {
+            if on {
+                out.push_str(&format!("{key} = true\n"));
+            }
         }
         if let Some((local, remote)) = &self.scope.map {
             out.push_str("map = { local = ");

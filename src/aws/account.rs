@@ -97,28 +97,6 @@ impl Account for AwsStore {
         }
     }
 
-    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
-        let operation = Operation::GetResourcePolicy;
-        let remote = self.remote_name(name, operation)?;
-        let answer = self
-            .caller
-            .call(operation, |client| {
-                client
-                    .get_resource_policy()
-                    .secret_id(remote.as_str())
-                    .send()
-            })
-            .await;
-        match answer {
-            Ok(answer) => {
-                self.guard
-                    .check(answer.arn.as_deref().unwrap_or_default())?;
-                Ok(answer.resource_policy.filter(|text| !text.is_empty()))
-            }
-            Err(failure) => Err(self.refused(name, failure).await),
-        }
-    }
-
     async fn set_policy(&self, name: &SecretName, policy: &str) -> Result<(), StoreError> {
         let operation = Operation::PutResourcePolicy;
         let remote = self.remote_name(name, operation)?;

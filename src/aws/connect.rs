@@ -228,6 +228,7 @@ mod tests {
             scope: Scope::default(),
             direction: Direction::default(),
             on_conflict: crate::model::Strategy::Hold,
+            extras: crate::model::Extras::default(),
         })
     }
 

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
-use aws_sdk_secretsmanager::types::{SecretListEntry, Tag};
+use aws_sdk_secretsmanager::types::{
+    ReplicationStatusType, RotationRulesType, SecretListEntry, Tag,
+};
 use aws_smithy_types::{Blob, DateTime};
 use sha2::Digest as _;
 use zeroize::Zeroizing;
 
 use crate::model::{
-    Attributes, Escaped, Lifecycle, Origin, RemoteFacts, RemoteSecret, SecretName, SecretState,
-    SecretValue, StagingLabel, Timestamp, VersionId, VersionMeta, is_reserved_tag,
+    Attributes, Escaped, Lifecycle, Origin, RemoteFacts, RemoteSecret, Rotation, SecretName,
+    SecretState, SecretValue, StagingLabel, Timestamp, VersionId, VersionMeta, is_reserved_tag,
 };
 
 /// What ListSecrets and DescribeSecret both say of a secret.
@@ -20,12 +22,18 @@ pub(super) struct Shown {
     description: Option<String>,
     kms_key: Option<String>,
     rotation_enabled: bool,
+    rotation_function: Option<String>,
+    rotation_rules: Option<RotationRulesType>,
+    rotated: Option<DateTime>,
+    next_rotation: Option<DateTime>,
     changed: Option<DateTime>,
     deleted: Option<DateTime>,
     tags: Vec<Tag>,
     stages: HashMap<String, Vec<String>>,
     owning_service: Option<String>,
     primary_region: Option<String>,
+    /// In DescribeSecret only.
+    replicas: Option<Vec<ReplicationStatusType>>,
 }
 
 impl From<SecretListEntry> for Shown {
@@ -36,12 +44,17 @@ impl From<SecretListEntry> for Shown {
             description: entry.description,
             kms_key: entry.kms_key_id,
             rotation_enabled: entry.rotation_enabled.unwrap_or_default(),
+            rotation_function: entry.rotation_lambda_arn,
+            rotation_rules: entry.rotation_rules,
+            rotated: entry.last_rotated_date,
+            next_rotation: entry.next_rotation_date,
             changed: entry.last_changed_date,
             deleted: entry.deleted_date,
             tags: entry.tags.unwrap_or_default(),
             stages: entry.secret_versions_to_stages.unwrap_or_default(),
             owning_service: entry.owning_service,
             primary_region: entry.primary_region,
+            replicas: None,
         }
     }
 }
@@ -54,12 +67,18 @@ impl From<DescribeSecretOutput> for Shown {
             description: answer.description,
             kms_key: answer.kms_key_id,
             rotation_enabled: answer.rotation_enabled.unwrap_or_default(),
+            rotation_function: answer.rotation_lambda_arn,
+            rotation_rules: answer.rotation_rules,
+            rotated: answer.last_rotated_date,
+            next_rotation: answer.next_rotation_date,
             changed: answer.last_changed_date,
             deleted: answer.deleted_date,
             tags: answer.tags.unwrap_or_default(),
             stages: answer.version_ids_to_stages.unwrap_or_default(),
             owning_service: answer.owning_service,
             primary_region: answer.primary_region,
+            // Left out where there are none.
+            replicas: Some(answer.replication_status.unwrap_or_default()),
         }
     }
 }
@@ -78,14 +97,35 @@ impl Shown {
         self.owning_service.as_deref().filter(|s| !s.is_empty())
     }
 
+    /// How it is rotated; nothing where that was never set up.
+    fn rotation(&self) -> Option<Rotation> {
+        let rules = self.rotation_rules.as_ref();
+        let rotation = Rotation {
+            enabled: self.rotation_enabled,
+            function: self.rotation_function.clone().filter(|f| !f.is_empty()),
+            after_days: rules
+                .and_then(|r| r.automatically_after_days)
+                .and_then(|days| u16::try_from(days).ok()),
+            schedule: rules.and_then(|r| r.schedule_expression.clone()),
+            duration: rules.and_then(|r| r.duration.clone()),
+            rotated: self.rotated.as_ref().and_then(timestamp),
+        };
+        (rotation != Rotation::default()).then_some(rotation)
+    }
+
     /// The secret in the model's words, or why it must be left alone.
     pub(super) fn into_secret(self, region: &str) -> Result<RemoteSecret, String> {
         let (labels, versions) = labels(&self.stages)?;
+        let primary_region = self.primary_region.clone().filter(|p| !p.is_empty());
         let facts = RemoteFacts {
             owning_service: self.owner().map(str::to_owned),
-            replica: self
-                .primary_region
-                .is_some_and(|primary| !primary.is_empty() && primary != region),
+            rotation: self.rotation(),
+            next_rotation: self.next_rotation.as_ref().and_then(timestamp),
+            replica: primary_region.as_deref().is_some_and(|p| p != region),
+            primary_region,
+            replicas: self.replicas.map(replicas),
+            policy: None,
+            looked: false,
             arn: self.arn,
             kms_key: self.kms_key.filter(|k| !k.is_empty()),
             changed: self.changed.as_ref().and_then(timestamp),
@@ -109,6 +149,14 @@ impl Shown {
         };
         Ok(RemoteSecret { state, facts })
     }
+}
+
+/// The Regions of a secret's replicas. Their state is not part of it: it changes by
+/// itself.
+fn replicas(all: Vec<ReplicationStatusType>) -> BTreeMap<String, Option<String>> {
+    all.into_iter()
+        .filter_map(|one| Some((one.region?, one.kms_key_id.filter(|key| !key.is_empty()))))
+        .collect()
 }
 
 type Labels = (
@@ -337,8 +385,13 @@ mod tests {
                 kms_key: Some("alias/x".into()),
                 changed: Some(Timestamp::from_millis(1_523_477_145_729)),
                 rotation_enabled: true,
-                owning_service: None,
+                rotation: Some(Rotation {
+                    enabled: true,
+                    ..Rotation::default()
+                }),
                 replica: true,
+                primary_region: Some("us-east-1".into()),
+                ..RemoteFacts::default()
             }
         );
         let mut home = entry(&[]);

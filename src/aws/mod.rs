@@ -10,6 +10,7 @@ mod connect;
 mod convert;
 mod error;
 mod itself;
+mod own;
 mod quota;
 mod read;
 mod retry;
@@ -106,6 +107,10 @@ impl SecretStore for AwsStore {
 
     async fn describe(&self, name: &SecretName) -> Result<Option<RemoteSecret>, StoreError> {
         self.look_up(name).await
+    }
+
+    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
+        self.get_policy(name).await
     }
 
     async fn read(&self, name: &SecretName, id: &VersionId) -> Result<Retrieved, StoreError> {

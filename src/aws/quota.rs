@@ -28,6 +28,8 @@ pub(super) enum Operation {
     ListSecretVersionIds,
     GetResourcePolicy,
     PutResourcePolicy,
+    DeleteResourcePolicy,
+    ReplicateSecretToRegions,
 }
 
 impl Operation {
@@ -49,6 +51,8 @@ impl Operation {
             Self::ListSecretVersionIds => "ListSecretVersionIds",
             Self::GetResourcePolicy => "GetResourcePolicy",
             Self::PutResourcePolicy => "PutResourcePolicy",
+            Self::DeleteResourcePolicy => "DeleteResourcePolicy",
+            Self::ReplicateSecretToRegions => "ReplicateSecretToRegions",
         }
     }
 
@@ -59,14 +63,18 @@ impl Operation {
             Self::BatchGetSecretValue => Group::Batch,
             Self::DescribeSecret | Self::GetSecretValue => Group::Read,
             Self::CreateSecret => Group::Create,
-            Self::PutSecretValue | Self::UpdateSecret | Self::UpdateSecretVersionStage => {
-                Group::Write
-            }
+            // Replication counts with the writes (sync.md section 2).
+            Self::PutSecretValue
+            | Self::UpdateSecret
+            | Self::UpdateSecretVersionStage
+            | Self::ReplicateSecretToRegions => Group::Write,
             Self::TagResource | Self::UntagResource => Group::Tag,
             Self::DeleteSecret => Group::Delete,
             Self::RestoreSecret => Group::Restore,
             Self::ListSecretVersionIds => Group::Versions,
-            Self::GetResourcePolicy | Self::PutResourcePolicy => Group::Policy,
+            Self::GetResourcePolicy | Self::PutResourcePolicy | Self::DeleteResourcePolicy => {
+                Group::Policy
+            }
         }
     }
 }

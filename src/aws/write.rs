@@ -36,6 +36,7 @@ impl AwsStore {
                     .await
             }
             Change::SetAttributes { from, to } => self.set_attributes(name, from, to).await,
+            Change::SetOwn { field, to, .. } => self.set_own(name, *field, to).await,
             Change::Delete { date } => self.delete(name, *date).await,
             Change::Restore => self.restore(name).await,
             Change::Reschedule { .. } | Change::Tombstone | Change::Archive { .. } => {

@@ -1,8 +1,15 @@
 //! Small pieces of output that several commands share.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use crate::model::{Content, Lifecycle, Record, StagingLabel, Timestamp, VersionId, VersionMeta};
+use crate::model::{
+    Content, Lifecycle, OwnField, Record, RemoteBase, RemoteFacts, RemoteName, Sight, StagingLabel,
+    Timestamp, VersionId, VersionMeta,
+};
+use crate::vault::{Vault, VaultError};
 
 /// `1 version`, `2 versions`.
 pub(super) fn count(n: usize, noun: &str) -> String {
@@ -66,10 +73,80 @@ pub(super) fn marks(record: &Record) -> Vec<String> {
     if !record.conflicts.is_empty() {
         marks.push("conflict".to_owned());
     }
-    if record.base.values().any(|b| !b.intents.is_empty()) {
+    let waits = |b: &RemoteBase| {
+        !b.intents.is_empty() || b.own.values().any(|halves| halves.here.is_some())
+    };
+    if record.base.values().any(waits) {
         marks.push("not pushed".to_owned());
     }
     marks
+}
+
+/// What the remotes of a secret were last seen to have of their own. Of one that has it
+/// under another ARN by now nothing is said.
+pub(super) fn facts(
+    vault: &Vault,
+    record: &Record,
+) -> Result<BTreeMap<RemoteName, RemoteFacts>, VaultError> {
+    let mut all = BTreeMap::new();
+    for (remote, base) in &record.base {
+        let Some(mut fetched) = vault.load_view(remote)? else {
+            continue;
+        };
+        if let Some(Sight::Seen(seen)) = fetched.view.secrets.remove(&record.name)
+            && base.pair.as_ref().is_some_and(|p| p.arn == seen.facts.arn)
+        {
+            all.insert(remote.clone(), seen.facts);
+        }
+    }
+    Ok(all)
+}
+
+/// What a remote has of its own, in titles and texts: as last seen, else as last agreed.
+pub(super) fn own(base: &RemoteBase, facts: Option<&RemoteFacts>) -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    for field in OwnField::ALL {
+        let seen = facts.and_then(|f| f.own(field)).map(Cow::into_owned);
+        let agreed = base.own.get(&field).map(|halves| halves.there.clone());
+        let text = seen.or(agreed).unwrap_or_default();
+        if !text.is_empty() {
+            let title = match field {
+                OwnField::Policy => "policy",
+                field => field.title(),
+            };
+            all.push((title, text));
+        }
+    }
+    if let Some(facts) = facts {
+        all.extend(facts.owning_service.clone().map(|s| ("owned by", s)));
+        if facts.replica {
+            let primary = facts.primary_region.clone().unwrap_or_default();
+            all.push(("replica of", primary));
+        }
+    }
+    all
+}
+
+/// The same with what was set here, as JSON.
+pub(super) fn own_json(base: &RemoteBase, facts: Option<&RemoteFacts>) -> Value {
+    let mut all = serde_json::Map::new();
+    for (field, key) in [
+        (OwnField::KmsKey, "KmsKeyId"),
+        (OwnField::Policy, "ResourcePolicy"),
+        (OwnField::Replicas, "Replicas"),
+        (OwnField::Rotation, "Rotation"),
+    ] {
+        let seen = facts.and_then(|f| f.own(field)).map(Cow::into_owned);
+        let entry = base.own.get(&field);
+        let there = seen.or_else(|| entry.map(|halves| halves.there.clone()));
+        let here = entry.and_then(|halves| halves.here.clone());
+        all.insert(key.to_owned(), json!({ "There": there, "SetHere": here }));
+    }
+    let owner = facts.and_then(|f| f.owning_service.clone());
+    all.insert("OwningService".to_owned(), json!(owner));
+    let primary = facts.and_then(|f| f.primary_region.clone());
+    all.insert("PrimaryRegion".to_owned(), json!(primary));
+    Value::Object(all)
 }
 
 /// A secret's metadata as JSON, with AWS's field names where AWS has them.

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::preferences::{Holder, Preferences};
 use super::{BadValue, Config, Freshness, OnStale, RemoteConfig};
-use crate::model::{Direction, Escaped, FieldKind, RemoteName, Rule, Scope, Strategy};
+use crate::model::{Direction, Escaped, Extras, FieldKind, RemoteName, Rule, Scope, Strategy};
 
 /// Why `strongroom.toml` cannot be used. Lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -175,6 +175,10 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
         "endpoint",
         "direction",
         "on_conflict",
+        "details",
+        "push_kms",
+        "push_policy",
+        "push_replicas",
         "map",
         "include",
         "exclude",
@@ -187,6 +191,7 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
             .ok_or_else(|| found.refuse("must be two-way, pull or push"))?,
     };
     let on_conflict = strategy(table)?.unwrap_or_default();
+    let flag = |key| Ok::<_, ConfigError>(table.boolean(key)?.is_some_and(|found| found.value));
     let map = match table.table("map")? {
         None => None,
         Some(map) => {
@@ -211,6 +216,12 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
         },
         direction,
         on_conflict,
+        extras: Extras {
+            details: flag("details")?,
+            push_kms: flag("push_kms")?,
+            push_policy: flag("push_policy")?,
+            push_replicas: flag("push_replicas")?,
+        },
     })
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::FieldKind;
+use crate::model::{Extras, FieldKind};
 
 const ID: &str = "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90";
 
@@ -30,6 +30,12 @@ fn full() -> Config {
                 Strategy::Newest
             } else {
                 Strategy::Hold
+            },
+            extras: Extras {
+                details: name.as_str() == "prod",
+                push_kms: name.as_str() == "prod",
+                push_policy: name.as_str() != "prod",
+                push_replicas: name.as_str() == "prod",
             },
         };
         config.remotes.insert(name, remote);
@@ -93,6 +99,7 @@ fn settings_come_back_and_equal_settings_are_equal_bytes() {
     role_arn = "arn:aws:iam::123456789012:role/x/y"
     endpoint = "http://127.0.0.1:5000"
     direction = "pull"
+    push_policy = true
     map = { local = "team/", remote = "" }
     include = ["team/", "b"]
     exclude = ["team/private"]
@@ -105,6 +112,9 @@ fn settings_come_back_and_equal_settings_are_equal_bytes() {
     endpoint = "http://127.0.0.1:5000"
     direction = "pull"
     on_conflict = "newest"
+    details = true
+    push_kms = true
+    push_replicas = true
     map = { local = "team/", remote = "" }
     include = ["team/", "b"]
     exclude = ["team/private"]

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::{Face, Field, RemoteName, SecretName, StagingLabel, Timestamp, VersionId};
+use super::{
+    Face, Field, Halves, OwnField, RemoteName, SecretName, StagingLabel, Timestamp, VersionId,
+};
 
 /// What was last accepted as corresponding on both sides of one remote.
 ///
@@ -32,12 +34,17 @@ pub struct RemoteBase {
     /// side. Ours is pushed only while the remote still shows exactly that. (For
     /// labels the intent says it.)
     pub seen: BTreeMap<Field, Option<String>>,
+    /// What this remote has of its own, where that is known and is anything.
+    pub own: BTreeMap<OwnField, Halves>,
 }
 
 impl RemoteBase {
     /// Whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
-        self.pair.is_none() && self.intents.is_empty() && self.seen.is_empty()
+        self.pair.is_none()
+            && self.intents.is_empty()
+            && self.seen.is_empty()
+            && self.own.is_empty()
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Attributes, SecretName, StagingLabel, Timestamp, VersionId, VersionMeta};
+use super::{Attributes, OwnField, SecretName, StagingLabel, Timestamp, VersionId, VersionMeta};
 
 /// One step that a side can take with one secret: the single vocabulary that the
 /// vault, plans, the in-memory store and the tests share.
@@ -37,6 +37,15 @@ pub enum Change {
         from: Attributes,
         /// What they become.
         to: Attributes,
+    },
+    /// Replace what a remote has of its own; an empty text for nothing. A remote only.
+    SetOwn {
+        /// What it is.
+        field: OwnField,
+        /// What it is expected to be.
+        from: String,
+        /// What it becomes. Of replicas: those to add.
+        to: String,
     },
     /// Schedule the deletion.
     Delete {

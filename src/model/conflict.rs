@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{RemoteName, SecretName, StagingLabel};
+use super::{OwnField, RemoteName, SecretName, StagingLabel};
 
 /// Two changes to one thing of one secret, neither made in the knowledge of the
 /// other. It is data: written into the secret's metadata, carried by git, and
@@ -32,6 +32,8 @@ pub enum Field {
     Tag(String),
     /// Whether the secret is there at all.
     Lifecycle,
+    /// What each remote has of its own.
+    Own(OwnField),
 }
 
 /// The kind of a conflict (sync.md section 1.8).
@@ -101,13 +103,14 @@ impl fmt::Display for Class {
 }
 
 impl fmt::Display for Field {
-    /// `label AWSCURRENT`, `description`, `tag team`, `lifecycle`.
+    /// `label AWSCURRENT`, `description`, `tag team`, `lifecycle`, `kms_key`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Label(label) => write!(f, "label {label}"),
             Self::Description => f.write_str("description"),
             Self::Tag(key) => write!(f, "tag {}", super::Escaped(key)),
             Self::Lifecycle => f.write_str("lifecycle"),
+            Self::Own(field) => f.write_str(field.as_str()),
         }
     }
 }

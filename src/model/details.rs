@@ -4,8 +4,10 @@ use super::Timestamp;
 
 /// What AWS keeps of a secret beside its versions, labels, description and tags.
 ///
-/// The local endpoint answers from it and changes it. It is the vault's own: a sync
-/// neither pulls nor pushes it, since most of it means nothing in another account.
+/// The local endpoint answers from it and changes it. It is the vault's own: nothing of
+/// it is ever pulled, since most of it means nothing in another account. What a remote
+/// has is in [`RemoteFacts`](super::RemoteFacts) and [`RemoteBase`](super::RemoteBase),
+/// and counts before this for a secret that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// CreatedDate of a secret that was made here.

@@ -93,6 +93,8 @@ impl SecretState {
                 self.attributes = to.clone();
                 Ok(())
             }
+            // No part of what is kept here.
+            Change::SetOwn { .. } => self.must_be_live(),
             Change::Delete { date } => {
                 self.must_be_live()?;
                 self.lifecycle = Lifecycle::Scheduled { date: *date };

@@ -1,4 +1,4 @@
-use super::{Field, RemoteName, SecretName};
+use super::{Field, OwnField, RemoteName, SecretName};
 
 /// What becomes of a conflict that no person has answered (sync.md section 1.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,16 +60,28 @@ pub enum FieldKind {
     Tag,
     /// Whether the secret is there at all.
     Lifecycle,
+    /// The KMS key.
+    KmsKey,
+    /// The resource policy.
+    Policy,
+    /// The replicas.
+    Replicas,
+    /// The rotation.
+    Rotation,
 }
 
 impl FieldKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Current,
         Self::Label,
         Self::Description,
         Self::Tag,
         Self::Lifecycle,
+        Self::KmsKey,
+        Self::Policy,
+        Self::Replicas,
+        Self::Rotation,
     ];
 
     /// The word for it in settings.
@@ -80,6 +92,10 @@ impl FieldKind {
             Self::Description => "description",
             Self::Tag => "tag",
             Self::Lifecycle => "lifecycle",
+            Self::KmsKey => "kms_key",
+            Self::Policy => "policy",
+            Self::Replicas => "replicas",
+            Self::Rotation => "rotation",
         }
     }
 
@@ -96,6 +112,10 @@ impl FieldKind {
             Field::Description => Self::Description,
             Field::Tag(_) => Self::Tag,
             Field::Lifecycle => Self::Lifecycle,
+            Field::Own(OwnField::KmsKey) => Self::KmsKey,
+            Field::Own(OwnField::Policy) => Self::Policy,
+            Field::Own(OwnField::Replicas) => Self::Replicas,
+            Field::Own(OwnField::Rotation) => Self::Rotation,
         }
     }
 }

@@ -110,8 +110,16 @@ impl Table<'_> {
             let pair = self.base.get(*remote).and_then(|b| b.pair.as_ref());
             let pair = pair.filter(|p| seen.is_none_or(|s| s.facts.arn == p.arn));
             let now = seen.map_or_else(gone, |s| s.state.face());
-            let there = text(&now, &conflict.field);
+            let there = match &conflict.field {
+                Field::Own(own) => {
+                    let there = seen.and_then(|s| s.facts.own(*own));
+                    there.map(std::borrow::Cow::into_owned)
+                }
+                field => text(&now, field),
+            };
             let news = match pair {
+                // Nothing of it comes near another remote.
+                _ if matches!(conflict.field, Field::Own(_)) => false,
                 // What one deleted and another has news of is about all that is new.
                 Some(pair) if conflict.field == Field::Lifecycle => {
                     now.lifecycle.as_str() != pair.remote.lifecycle.as_str()
@@ -144,7 +152,7 @@ impl Table<'_> {
     ) -> Result<Choice, Waits> {
         let label = match &conflict.field {
             Field::Label(label) => label,
-            Field::Description | Field::Tag(_) => return Err(Waits::NoDates),
+            Field::Description | Field::Tag(_) | Field::Own(_) => return Err(Waits::NoDates),
             Field::Lifecycle => return Err(Waits::Deletion),
         };
         if conflict.class == Class::Rewound {
@@ -264,5 +272,6 @@ pub(super) fn text(face: &Face, field: &Field) -> Option<String> {
         Field::Tag(key) => face.attributes.tags.get(key).cloned(),
         Field::Lifecycle if face.lifecycle == Lifecycle::Tombstone => Some(GONE.to_owned()),
         Field::Lifecycle => Some(face.lifecycle.as_str().to_owned()),
+        Field::Own(_) => None,
     }
 }

@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use super::resolve::{Choice, ResolveError, resolve};
 use super::{Action, Note, NoteKind, RemotePolicy, SecretPlan, Side, secret};
 use crate::model::{
-    Author, Change, Conflict, Field, Lifecycle, Origin, Record, RemoteName, Rule, SecretBase,
-    SecretName, SecretState, Sight, Snapshot, Strategy, Timestamp, VersionId, VersionMeta,
+    Author, Change, Conflict, Details, Field, Lifecycle, Origin, Record, RemoteName, Rule,
+    SecretBase, SecretName, SecretState, Sight, Snapshot, Strategy, Timestamp, VersionId,
+    VersionMeta,
 };
 
 /// How often a secret's answers may raise another question. Each remote can raise one
@@ -112,18 +113,20 @@ pub(super) type View<'a> = (&'a RemoteName, Option<&'a Sight>, &'a RemotePolicy)
 pub(super) fn reconcile(
     name: &SecretName,
     local: Option<&SecretState>,
+    details: Option<&Details>,
     base: &SecretBase,
     views: &[View<'_>],
     all: &Snapshot,
     strategies: Option<&Strategies>,
 ) -> SecretPlan {
-    let first = secret::reconcile(name, local, base, views.to_vec(), all);
+    let first = secret::reconcile(name, local, details, base, views.to_vec(), all);
     let Some(strategies) = strategies.filter(|_| !first.conflicts.is_empty()) else {
         return first;
     };
     let table = Table {
         name,
         local,
+        details,
         base,
         views,
         strategies,
@@ -143,6 +146,7 @@ pub(super) fn reconcile(
 pub(super) struct Table<'a> {
     pub(super) name: &'a SecretName,
     pub(super) local: Option<&'a SecretState>,
+    pub(super) details: Option<&'a Details>,
     pub(super) base: &'a SecretBase,
     pub(super) views: &'a [View<'a>],
     pub(super) strategies: &'a Strategies,
@@ -156,6 +160,7 @@ impl Table<'_> {
             record.state = local.clone();
         }
         record.base = self.base.clone();
+        record.details = self.details.cloned().unwrap_or_default();
         let top = first.conflicts.clone();
         let mut done = SecretPlan::default();
         let mut found = first;
@@ -200,7 +205,8 @@ impl Table<'_> {
                 }
             }
             let state = (!record.is_blank()).then_some(&record.state);
-            found = secret::reconcile(self.name, state, &record.base, self.views.to_vec(), all);
+            let views = self.views.to_vec();
+            found = secret::reconcile(self.name, state, self.details, &record.base, views, all);
             if !found.conflicts.is_empty() {
                 continue;
             }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{Action, Answer, By, Choice, Note, NoteKind, Plan, SecretPlan, Side, Waits};
-use crate::model::{Attributes, Change, Conflict, Escaped, VersionId};
+use crate::model::{Attributes, Change, Conflict, Escaped, Field, OwnField, VersionId};
 
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,6 +51,7 @@ pub fn describe_change(change: &Change) -> String {
             format!("move {label} from {} to {}", short(from), short(to))
         }
         Change::SetAttributes { from, to } => describe_attributes(from, to),
+        Change::SetOwn { field, to, .. } => describe_own(*field, to),
         Change::Delete { date: None } => "schedule deletion".to_owned(),
         Change::Delete { date: Some(date) } => format!("schedule deletion for {date}"),
         Change::Reschedule { date: None } => "take over the deletion date".to_owned(),
@@ -58,6 +59,17 @@ pub fn describe_change(change: &Change) -> String {
         Change::Restore => "restore".to_owned(),
         Change::Tombstone => "mark as deleted (all versions are kept)".to_owned(),
         Change::Archive { to } => format!("put the old one aside as {to}"),
+    }
+}
+
+fn describe_own(field: OwnField, to: &str) -> String {
+    match field {
+        OwnField::KmsKey if to.is_empty() => "go back to the default KMS key".to_owned(),
+        OwnField::KmsKey => format!("set the KMS key {}", Escaped(to)),
+        OwnField::Policy if to.is_empty() => "remove the resource policy".to_owned(),
+        OwnField::Policy => "set the resource policy".to_owned(),
+        OwnField::Replicas => format!("replicate to {}", Escaped(to)),
+        OwnField::Rotation => "set up rotation".to_owned(),
     }
 }
 
@@ -87,6 +99,13 @@ impl fmt::Display for Note {
         match &self.kind {
             NoteKind::Blocked(reason) => write!(f, "skipped: {}", Escaped(reason)),
             NoteKind::NotPushed(reason) => write!(f, "not pushed: {reason}"),
+            NoteKind::Drift { field, there } => match field {
+                OwnField::Policy if !there.is_empty() => {
+                    f.write_str("resource policy changed there")
+                }
+                field if there.is_empty() => write!(f, "{} there: none any more", field.title()),
+                field => write!(f, "{} there: {}", field.title(), Escaped(there)),
+            },
             NoteKind::NotPulled => {
                 f.write_str("changed there, not pulled: the remote's direction is push")
             }
@@ -170,8 +189,13 @@ impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |v: &Option<String>| match (v, &self.field) {
             (None, _) => "nothing".to_owned(),
-            (Some(v), crate::model::Field::Label(_)) => {
+            (Some(v), Field::Label(_)) => {
                 Escaped(&v.chars().take(8).collect::<String>()).to_string()
+            }
+            (Some(v), Field::Own(_)) if v.is_empty() => "none".to_owned(),
+            (Some(v), Field::Own(OwnField::Policy)) if v.chars().count() > 60 => {
+                let start: String = v.chars().take(60).collect();
+                format!("{:?}...", Escaped(&start).to_string())
             }
             (Some(v), _) => format!("{:?}", Escaped(v).to_string()),
         };

@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::seat::{GONE, Seat};
 use super::{Action, Note, NoteKind, SecretPlan, Side};
 use crate::model::{
-    Author, Change, Class, Conflict, Face, Field, Record, RemoteName, SecretBase, SecretName,
-    SecretState, Snapshot, StagingLabel,
+    Author, Change, Class, Conflict, Details, Face, Field, Halves, OwnField, Record, RemoteName,
+    SecretBase, SecretName, SecretState, Snapshot, StagingLabel,
 };
 
 /// A plan in the making, with the sides as they will be.
 pub(super) struct Draft<'a> {
     pub(super) name: &'a SecretName,
     pub(super) local: Option<&'a SecretState>,
+    pub(super) details: Option<&'a Details>,
     pub(super) record: Record,
     pub(super) remotes: BTreeMap<&'a RemoteName, Snapshot>,
     pub(super) plan: SecretPlan,
@@ -23,6 +24,8 @@ pub(super) struct Draft<'a> {
     pub(super) anew: bool,
     /// Label moves that a remote ought to get and may not be given now.
     pub(super) waiting: BTreeSet<(&'a RemoteName, StagingLabel)>,
+    /// What to remember of what each remote has of its own.
+    pub(super) own: BTreeMap<&'a RemoteName, BTreeMap<OwnField, Halves>>,
     pub(super) broken: Option<String>,
 }
 
@@ -30,6 +33,7 @@ impl<'a> Draft<'a> {
     pub(super) fn new(
         name: &'a SecretName,
         local: Option<&'a SecretState>,
+        details: Option<&'a Details>,
         base: &SecretBase,
     ) -> Self {
         let mut record = Record::new(name.clone());
@@ -40,12 +44,14 @@ impl<'a> Draft<'a> {
         Self {
             name,
             local,
+            details,
             record,
             remotes: BTreeMap::new(),
             plan: SecretPlan::default(),
             refetched: false,
             anew: false,
             waiting: BTreeSet::new(),
+            own: BTreeMap::new(),
             broken: None,
         }
     }
@@ -111,6 +117,8 @@ impl<'a> Draft<'a> {
                 Field::Description => face.attributes.description.clone(),
                 Field::Tag(key) => face.attributes.tags.get(key).cloned(),
                 Field::Lifecycle => Some(face.lifecycle.as_str().to_owned()),
+                // It is no part of a face; `own` makes its conflicts.
+                Field::Own(_) => None,
             }
         };
         let gone = || Some(GONE.to_owned());

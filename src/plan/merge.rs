@@ -42,6 +42,8 @@ impl<'a> Draft<'a> {
 
         let texts = self.merge_texts(&merging, alive);
         let labels = self.merge_labels(&merging, alive);
+        let merged = merging.iter().chain(&creating);
+        let own: Vec<Vec<Change>> = merged.map(|seat| self.merge_own(seat, alive)).collect();
         if !self.plan.conflicts.is_empty() {
             self.gather_only(seats);
             return;
@@ -64,6 +66,11 @@ impl<'a> Draft<'a> {
         }
         for seat in &creating {
             self.create_there(seat);
+        }
+        for (seat, changes) in merging.iter().chain(&creating).zip(own) {
+            for change in changes {
+                self.there(seat, change);
+            }
         }
     }
 

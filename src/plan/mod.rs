@@ -4,7 +4,7 @@
 //! A pure function: no I/O, no clock, no values, no keys, so it works while the
 //! vault is locked and its dry run cannot lie. The rules are sync.md section 1; the
 //! book's "Reconcile" page is the prose. For one secret: `seat` is one remote at the
-//! table and `verdict` decides on existence; `labels` and `attributes` merge one
+//! table and `verdict` decides on existence; `labels`, `attributes` and `own` merge one
 //! field each, `merge` puts the answers together, `carry` turns them into steps,
 //! `draft` tries each step, `remember` says what was agreed; `secret` is the whole.
 //! `decide` answers conflicts where a strategy says how, `choose` is one such answer. `safety` stops a correct plan that deletes too much.
@@ -19,6 +19,7 @@ mod labels;
 #[cfg(test)]
 mod laws;
 mod merge;
+mod own;
 mod remember;
 mod resolve;
 mod safety;
@@ -36,8 +37,8 @@ pub use resolve::{Choice, Resolution, ResolveError, resolve};
 pub use safety::{Halt, Limits};
 
 use crate::model::{
-    Base, Change, Conflict, Direction, Face, LocalView, RemoteBase, RemoteName, RemoteView, Scope,
-    SecretBase, SecretName, Strategy,
+    Base, Change, Conflict, Direction, Extras, Face, LocalView, OwnField, RemoteBase, RemoteName,
+    RemoteView, Scope, SecretBase, SecretName, Strategy,
 };
 
 /// Which side an action changes.
@@ -91,6 +92,13 @@ pub enum NoteKind {
     /// The vault and this remote have made the same move. That is remembered first; what
     /// else there is to do is planned once it is.
     AgreedFirst,
+    /// What only the remote has to say about changed there: this is what it has now.
+    Drift {
+        /// What it is.
+        field: OwnField,
+        /// What it has; empty for nothing.
+        there: String,
+    },
     /// A conflict that has a strategy waits all the same.
     Waits {
         /// The conflict.
@@ -195,6 +203,8 @@ pub struct RemotePolicy {
     pub scope: Scope,
     /// Which way changes may travel.
     pub direction: Direction,
+    /// What is done about what the remote has of its own.
+    pub extras: Extras,
 }
 
 /// What may be done at all.
@@ -252,6 +262,7 @@ pub fn plan(
             None => decide::reconcile(
                 name,
                 local.secrets.get(name),
+                local.details.get(name),
                 base.get(name).unwrap_or(&nothing),
                 &views,
                 &local.secrets,

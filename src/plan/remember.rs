@@ -138,10 +138,21 @@ impl<'a> Draft<'a> {
             local,
             remote,
         };
+        let gone = |face: &Face| face.lifecycle == Lifecycle::Tombstone;
+        let own = match self.own.remove(seat.remote) {
+            _ if gone(&pair.local) || gone(&pair.remote) => BTreeMap::new(),
+            Some(own) => own,
+            None => seat
+                .base
+                .filter(|_| same_one)
+                .map(|b| b.own.clone())
+                .unwrap_or_default(),
+        };
         let settled = RemoteBase {
             pair: Some(pair),
             intents,
             seen: BTreeMap::new(),
+            own,
         };
         let same = seat.base.is_some_and(|base| {
             let mut base = base.clone();

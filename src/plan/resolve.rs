@@ -2,8 +2,8 @@
 //! finds a clean push or a clean pull; resolving needs no network.
 
 use crate::model::{
-    Attributes, Author, Change, Conflict, Field, Invalid, Lifecycle, Record, SecretState,
-    StagingLabel, VersionId, travels,
+    Attributes, Author, Change, Conflict, Field, Halves, Invalid, Lifecycle, OwnField, Record,
+    SecretState, StagingLabel, VersionId, travels,
 };
 
 /// What a person chooses.
@@ -62,6 +62,7 @@ pub fn resolve(
         Field::Label(label) => resolve_label(record, conflict, label, choice),
         Field::Description | Field::Tag(_) => resolve_text(record, conflict, choice),
         Field::Lifecycle => resolve_lifecycle(record, conflict, choice),
+        Field::Own(field) => resolve_own(record, conflict, *field, choice),
     }
 }
 
@@ -162,6 +163,39 @@ fn resolve_text(
     base.seen
         .insert(conflict.field.clone(), conflict.theirs.clone());
     *record = next;
+    Ok(Resolution::default())
+}
+
+/// Ours is pushed if the remote still has what the person has seen; theirs ends the wish.
+fn resolve_own(
+    record: &mut Record,
+    conflict: &Conflict,
+    field: OwnField,
+    choice: &Choice,
+) -> Result<Resolution, ResolveError> {
+    let entry = record
+        .base
+        .get(&conflict.remote)
+        .and_then(|b| b.own.get(&field));
+    let set = record.details.own(field);
+    let wanted = match entry {
+        Some(entry) => entry.here.as_deref(),
+        None => set.as_deref(),
+    };
+    let (Some(ours), Some(theirs)) = (&conflict.ours, &conflict.theirs) else {
+        return Err(ResolveError::Stale);
+    };
+    if wanted != Some(ours.as_str()) {
+        return Err(ResolveError::Stale);
+    }
+    let here = match choice {
+        Choice::To(_) => return Err(ResolveError::NoLabel(conflict.field.clone())),
+        Choice::Ours => Some(ours.clone()),
+        Choice::Theirs => None,
+    };
+    let there = theirs.clone();
+    let base = record.base.entry(conflict.remote.clone()).or_default();
+    base.own.insert(field, Halves { here, there });
     Ok(Resolution::default())
 }
 

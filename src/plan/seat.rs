@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::RemotePolicy;
 use super::verdict::{Moved, Verdict, local_moved, ours, remote_moved, verdict};
 use crate::model::{
-    Direction, Face, Field, Pair, RemoteBase, RemoteName, RemoteSecret, SecretState, StagingLabel,
-    VersionId, travels,
+    Direction, Extras, Face, Field, Pair, RemoteBase, RemoteName, RemoteSecret, SecretState,
+    StagingLabel, VersionId, travels,
 };
 
 /// One remote as it takes part in the merge of one secret.
@@ -22,6 +22,7 @@ pub(super) struct Seat<'a> {
     pub(super) sealed: Option<&'static str>,
     /// Why values and labels may not be pushed.
     pub(super) held: Option<&'static str>,
+    pub(super) extras: Extras,
     pub(super) verdict: Verdict,
 }
 
@@ -98,6 +99,7 @@ impl<'a> Seat<'a> {
             seen,
             may_pull: policy.direction != Direction::Push,
             sealed,
+            extras: policy.extras,
             held: sealed.or(rotated(seen)),
             verdict,
         }

@@ -8,18 +8,19 @@ use super::seat::Seat;
 use super::verdict::Verdict;
 use super::{NoteKind, RemotePolicy, SecretPlan};
 use crate::model::{
-    Change, Class, Field, Lifecycle, RemoteBase, RemoteName, SecretBase, SecretName, SecretState,
-    Sight, Snapshot,
+    Change, Class, Details, Field, Lifecycle, RemoteBase, RemoteName, SecretBase, SecretName,
+    SecretState, Sight, Snapshot,
 };
 
 pub(super) fn reconcile(
     name: &SecretName,
     local: Option<&SecretState>,
+    details: Option<&Details>,
     base: &SecretBase,
     views: Vec<(&RemoteName, Option<&Sight>, &RemotePolicy)>,
     all: &Snapshot,
 ) -> SecretPlan {
-    let mut draft = Draft::new(name, local, base);
+    let mut draft = Draft::new(name, local, details, base);
     let mut seats = Vec::new();
     for (remote, sight, policy) in views {
         match sight {

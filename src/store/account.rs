@@ -62,12 +62,6 @@ pub trait Account: SecretStore {
         name: &SecretName,
     ) -> impl Future<Output = Result<Vec<Held>, StoreError>> + Send;
 
-    /// The resource policy, as JSON text; `None` if there is none.
-    fn policy(
-        &self,
-        name: &SecretName,
-    ) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
-
     /// Attaches a resource policy. One that opens the secret to everybody is refused
     /// (BlockPublicPolicy).
     fn set_policy(

@@ -69,6 +69,12 @@ pub trait SecretStore: Sync {
         name: &SecretName,
     ) -> impl Future<Output = Result<Option<RemoteSecret>, StoreError>> + Send;
 
+    /// The resource policy, as JSON text; `None` if there is none.
+    fn policy(
+        &self,
+        name: &SecretName,
+    ) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+
     /// Reads one version by its id.
     fn read(
         &self,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Prepared;
 use super::execute::batches;
-use crate::model::{Change, RemoteName, Sight};
+use crate::model::{Change, OwnField, RemoteName, Sight};
 use crate::plan::{SecretPlan, Side};
 
 /// Millionths of a US dollar for one call: AWS's public list price of $0.05 for 10,000
@@ -125,6 +125,19 @@ impl Cost {
                     self.add(remote, "TagResource", 1);
                 }
             }
+            Change::SetOwn { field, to, .. } => match field {
+                OwnField::KmsKey => self.add(remote, "UpdateSecret", 1),
+                OwnField::Policy => {
+                    self.add(remote, "GetResourcePolicy", 2);
+                    let call = match to.is_empty() {
+                        true => "DeleteResourcePolicy",
+                        false => "PutResourcePolicy",
+                    };
+                    self.add(remote, call, 1);
+                }
+                OwnField::Replicas => self.add(remote, "ReplicateSecretToRegions", 1),
+                OwnField::Rotation => {}
+            },
             Change::Delete { .. } => self.add(remote, "DeleteSecret", 1),
             Change::Restore => self.add(remote, "RestoreSecret", 1),
             // The vault's own.

@@ -432,7 +432,12 @@ fn keep_seen(
         };
         for (name, secret) in secrets {
             match secret {
-                Some(secret) => fetched.view.secrets.insert(name, Sight::Seen(secret)),
+                Some(mut secret) => {
+                    if let Some(Sight::Seen(was)) = fetched.view.secrets.get(&name) {
+                        secret.facts.recall(&was.facts);
+                    }
+                    fetched.view.secrets.insert(name, Sight::Seen(secret))
+                }
                 None => fetched.view.secrets.remove(&name),
             };
         }

@@ -10,9 +10,11 @@
 
 mod compare;
 mod cost;
+mod details;
 mod execute;
 mod gather;
 mod lag;
+mod own;
 #[cfg(test)]
 mod proof_tests;
 mod push;
@@ -23,10 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use compare::compare;
 pub use cost::{Cost, MICRODOLLARS_A_CALL};
+pub use details::Details;
 pub use execute::{apply_plan, sync};
 pub use report::{Outcome, Report, SyncError};
 
-use crate::model::{Base, Lifecycle, LocalView, RemoteName, RemoteView, SecretName, Timestamp};
+use crate::model::{
+    Base, Lifecycle, LocalView, RemoteFacts, RemoteName, RemoteView, SecretName, Timestamp,
+};
 use crate::plan::{Limits, Plan, Policy, RemotePolicy, Strategies, plan};
 use crate::store::{Progress, SecretStore, StoreError};
 use crate::vault::{Fetched, Loaded, Vault, VaultError};
@@ -74,6 +79,7 @@ pub fn policy_of(vault: &Vault, only: Option<String>, now: Timestamp) -> Policy 
         let policy = RemotePolicy {
             scope: remote.scope.clone(),
             direction: remote.direction,
+            extras: remote.extras,
         };
         (name.clone(), policy)
     });
@@ -99,8 +105,20 @@ pub async fn fetch<S: SecretStore>(
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<RemoteView, SyncError> {
+    fetch_with(vault, remote, store, Details::AsSet, now, progress).await
+}
+
+/// The same, and says of which secrets replicas and resource policies are asked for.
+pub async fn fetch_with<S: SecretStore>(
+    vault: &Vault,
+    remote: &RemoteName,
+    store: &S,
+    details: Details,
+    now: Timestamp,
+    progress: &dyn Progress,
+) -> Result<RemoteView, SyncError> {
     let loaded = vault.load()?;
-    fetch_for(vault, &loaded, remote, store, now, progress).await
+    fetch_for(vault, &loaded, remote, store, details, now, progress).await
 }
 
 async fn fetch_for<S: SecretStore>(
@@ -108,6 +126,7 @@ async fn fetch_for<S: SecretStore>(
     loaded: &Loaded,
     remote: &RemoteName,
     store: &S,
+    details: Details,
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<RemoteView, SyncError> {
@@ -120,6 +139,24 @@ async fn fetch_for<S: SecretStore>(
         .await
         .map_err(failed)?;
     lag::confirm(loaded, remote, store, &mut view)
+        .await
+        .map_err(failed)?;
+    if let Some(earlier) = vault.load_view(remote)? {
+        details::recall(&mut view, &earlier.view);
+    }
+    let config = vault.config();
+    let extras = config
+        .remotes
+        .get(remote)
+        .map(|r| r.extras)
+        .unwrap_or_default();
+    let of = |name: &SecretName, facts: &RemoteFacts| match details {
+        Details::AsSet => {
+            !facts.looked && (extras.details || details::waits(loaded, remote, name, extras))
+        }
+        Details::All => true,
+    };
+    details::look(store, &mut view, of, progress)
         .await
         .map_err(failed)?;
     vault.save_view(
@@ -194,6 +231,9 @@ pub fn local_view(loaded: &Loaded) -> LocalView {
     let mut local = LocalView::default();
     for (name, record) in &loaded.records {
         local.secrets.0.insert(name.clone(), record.state.clone());
+        if !record.details.is_empty() {
+            local.details.insert(name.clone(), record.details.clone());
+        }
     }
     for (title, reason) in &loaded.blocked {
         // What has no name cannot be a secret's either.
@@ -215,7 +255,8 @@ async fn fetch_all<S: SecretStore>(
     let fetches = stores.iter().map(|(remote, store)| {
         let loaded = &loaded;
         async move {
-            let view = fetch_for(vault, loaded, remote, store, now, progress).await?;
+            let view =
+                fetch_for(vault, loaded, remote, store, Details::AsSet, now, progress).await?;
             Ok::<_, SyncError>((remote.clone(), view))
         }
     });

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::own;
 use super::report::Outcome;
 use crate::model::{
     Change, Face, Invalid, Lifecycle, Record, RemoteName, RemoteSecret, RemoteView, SecretName,
@@ -136,6 +137,11 @@ impl<S: SecretStore> One<'_, S> {
                     "it changed on the remote since".to_owned(),
                 ));
             }
+            if !own::is_as_planned(self.store, name, changes, now.as_ref()).await? {
+                return Err(Stop::Superseded(
+                    "what the remote has of its own changed since".to_owned(),
+                ));
+            }
         }
         for change in changes {
             let value = match new_version(change) {
@@ -160,7 +166,7 @@ impl<S: SecretStore> One<'_, S> {
             self.store.apply(name, change, value.as_ref()).await?;
             *steps += 1;
         }
-        let seen = self.look(name).await?;
+        let mut seen = self.look(name).await?;
         let deleted = changes.iter().any(|c| matches!(c, Change::Delete { .. }));
         let labels = |s: &RemoteSecret| s.state.face().labels;
         if deleted
@@ -180,6 +186,11 @@ impl<S: SecretStore> One<'_, S> {
         {
             return Err(Stop::Superseded(
                 "the remote does not show what was written".to_owned(),
+            ));
+        }
+        if !own::look(self.store, name, changes, &mut seen).await? {
+            return Err(Stop::Superseded(
+                "the remote does not show what was written of its own".to_owned(),
             ));
         }
         Ok(seen)
@@ -205,7 +216,10 @@ impl<S: SecretStore> One<'_, S> {
 pub(super) fn is_unguarded(change: &Change) -> bool {
     matches!(
         change,
-        Change::SetAttributes { .. } | Change::Delete { .. } | Change::Restore
+        Change::SetAttributes { .. }
+            | Change::SetOwn { .. }
+            | Change::Delete { .. }
+            | Change::Restore
     )
 }
 

@@ -246,6 +246,12 @@ fn fill_in(settled: &mut RemoteBase, seen: Option<&RemoteSecret>) {
     let (Some(pair), Some(seen)) = (&mut settled.pair, seen) else {
         return;
     };
+    for (field, halves) in &mut settled.own {
+        // In the service's own spelling.
+        if let (None, Some(now)) = (&halves.here, seen.facts.own(*field)) {
+            halves.there = now.into_owned();
+        }
+    }
     pair.arn.clone_from(&seen.facts.arn);
     pair.changed = seen.facts.changed;
     pair.remote.lifecycle = seen.state.lifecycle;

@@ -48,6 +48,7 @@ fn the_books_settings() {
         },
         direction: Direction::TwoWay,
         on_conflict: crate::model::Strategy::Hold,
+        extras: crate::model::Extras::default(),
     };
     config.remotes = BTreeMap::from([(name, remote)]);
     let text = keys()

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Attributes, Class, Conflict, Content, Details, Digest, Face, Field, Kind, Lifecycle, Origin,
-    Pair, Record, RemoteBase, Rotation, SecretState, Timestamp, VersionMeta,
+    Attributes, Class, Conflict, Content, Details, Digest, Face, Field, Halves, Kind, Lifecycle,
+    Origin, OwnField, Pair, Record, RemoteBase, Rotation, SecretState, Timestamp, VersionMeta,
 };
 
 /// What a file was when it was read. A file that still is all of this has the same
@@ -56,7 +56,7 @@ pub(super) struct Cache {
 }
 
 /// The cache's first bytes.
-const MAGIC: &str = "strongroom-index/2";
+const MAGIC: &str = "strongroom-index/3";
 
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
@@ -211,6 +211,9 @@ struct FlatRemote<'a> {
     /// Field as in a conflict, its key, what was seen.
     #[serde(borrow)]
     seen: Vec<(u8, &'a str, Option<&'a str>)>,
+    /// What the remote has of its own: which, what was set here, what is there.
+    #[serde(borrow)]
+    own: Vec<(&'a str, Option<&'a str>, &'a str)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -463,6 +466,14 @@ impl<'a> FlatRemote<'a> {
                     (field, key, text.as_deref())
                 })
                 .collect(),
+            own: base
+                .own
+                .iter()
+                .map(|(field, halves)| {
+                    let here = halves.here.as_deref();
+                    (field.as_str(), here, halves.there.as_str())
+                })
+                .collect(),
         }
     }
 
@@ -478,6 +489,11 @@ impl<'a> FlatRemote<'a> {
         for (field, key, text) in self.seen {
             base.seen
                 .insert(whole_field(field, key)?, text.map(ToOwned::to_owned));
+        }
+        for (field, here, there) in self.own {
+            let field = OwnField::from_word(field)?;
+            let (here, there) = (here.map(ToOwned::to_owned), there.to_owned());
+            base.own.insert(field, Halves { here, there });
         }
         if let Some(pair) = self.pair {
             let remote = pair.remote.face()?;
@@ -501,6 +517,7 @@ fn flat_field(field: &Field) -> (u8, &str) {
         Field::Description => (1, ""),
         Field::Tag(key) => (2, key.as_str()),
         Field::Lifecycle => (3, ""),
+        Field::Own(field) => (4, field.as_str()),
     }
 }
 
@@ -510,6 +527,7 @@ fn whole_field(field: u8, key: &str) -> Option<Field> {
         1 => Some(Field::Description),
         2 => Some(Field::Tag(key.to_owned())),
         3 => Some(Field::Lifecycle),
+        4 => OwnField::from_word(key).map(Field::Own),
         _ => None,
     }
 }

@@ -372,6 +372,15 @@ fn remote(name: &str, base: &RemoteBase, out: &mut String) -> Result<(), RecordE
         }
         out.push('\n');
     }
+    for (own, halves) in &base.own {
+        out.push_str(&format!("[[{path}.own]]\n"));
+        field(&Field::Own(*own), out);
+        if let Some(here) = &halves.here {
+            line("here", here, out);
+        }
+        line("there", &halves.there, out);
+        out.push('\n');
+    }
     Ok(())
 }
 
@@ -411,6 +420,7 @@ fn field(field: &Field, out: &mut String) {
             line("key", key, out);
         }
         Field::Lifecycle => line("field", raw::LIFECYCLE, out),
+        Field::Own(own) => line("field", own.as_str(), out),
     }
 }
 

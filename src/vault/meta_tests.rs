@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::Identity;
-use crate::model::{Attributes, Class, Digest, Kind, Pair, RemoteName, Rotation, SecretState};
+use crate::model::{
+    Attributes, Class, Digest, Halves, Kind, OwnField, Pair, RemoteName, Rotation, SecretState,
+};
 
 const VAULT: &str = "6f1c1a52-9d1e-4b7a-8f4e-2f0a3c5d7e90";
 
@@ -116,6 +118,22 @@ pub(in crate::vault) fn full() -> Record {
                         (Field::Description, None),
                         (Field::Tag("team".into()), Some("a".into())),
                     ]),
+                    own: BTreeMap::from([
+                        (
+                            OwnField::KmsKey,
+                            Halves {
+                                here: Some("alias/new".into()),
+                                there: "alias/prod".into(),
+                            },
+                        ),
+                        (
+                            OwnField::Policy,
+                            Halves {
+                                here: None,
+                                there: r#"{"Version":"2012-10-17"}"#.into(),
+                            },
+                        ),
+                    ]),
                 },
             ),
             (
@@ -129,6 +147,7 @@ pub(in crate::vault) fn full() -> Record {
                     }),
                     intents: BTreeMap::new(),
                     seen: BTreeMap::new(),
+                    own: BTreeMap::new(),
                 },
             ),
         ]),
@@ -353,8 +372,9 @@ fn some_base() -> impl Strategy<Value = RemoteBase> {
         )),
         proptest::collection::btree_map(some_label(), proptest::option::of(some_id()), 0..3),
         proptest::collection::btree_map(some_field(), proptest::option::of(text()), 0..3),
+        proptest::collection::btree_map(some_own(), (proptest::option::of(text()), text()), 0..3),
     )
-        .prop_map(|(pair, intents, seen)| RemoteBase {
+        .prop_map(|(pair, intents, seen, own)| RemoteBase {
             pair: pair.map(|(arn, changed, local, remote, same)| Pair {
                 arn,
                 changed,
@@ -363,6 +383,10 @@ fn some_base() -> impl Strategy<Value = RemoteBase> {
             }),
             intents,
             seen,
+            own: own
+                .into_iter()
+                .map(|(field, (here, there))| (field, Halves { here, there }))
+                .collect(),
         })
 }
 
@@ -371,8 +395,13 @@ fn some_field() -> impl Strategy<Value = Field> {
         some_label().prop_map(Field::Label),
         Just(Field::Description),
         text().prop_map(Field::Tag),
-        Just(Field::Lifecycle)
+        Just(Field::Lifecycle),
+        some_own().prop_map(Field::Own),
     ]
+}
+
+fn some_own() -> impl Strategy<Value = OwnField> {
+    proptest::sample::select(OwnField::ALL.to_vec())
 }
 
 fn some_conflict() -> impl Strategy<Value = Conflict> {

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::meta::MetaError;
 use crate::model::{
-    Attributes, Class, Conflict, Content, Details, Escaped, Face, Field, Kind, Lifecycle, Origin,
-    Pair, Record, RemoteBase, Rotation, SecretState, VersionMeta,
+    Attributes, Class, Conflict, Content, Details, Escaped, Face, Field, Halves, Kind, Lifecycle,
+    Origin, OwnField, Pair, Record, RemoteBase, Rotation, SecretState, VersionMeta,
 };
 
 pub(super) const PLACEHOLDER: &str = "placeholder";
@@ -97,6 +97,16 @@ struct RawRemote {
     local: Option<RawFace>,
     #[serde(default)]
     seen: Vec<RawSeen>,
+    #[serde(default)]
+    own: Vec<RawHalves>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHalves {
+    field: String,
+    here: Option<String>,
+    there: String,
 }
 
 #[derive(Deserialize)]
@@ -264,10 +274,18 @@ impl RawRemote {
         for saw in self.seen {
             seen.insert(field("remote.seen", &saw.field, saw.key)?, saw.text);
         }
+        let mut own = BTreeMap::new();
+        for halves in self.own {
+            let field =
+                OwnField::from_word(&halves.field).ok_or_else(|| malformed("remote.own"))?;
+            let (here, there) = (halves.here, halves.there);
+            own.insert(field, Halves { here, there });
+        }
         Ok(RemoteBase {
             pair,
             intents,
             seen,
+            own,
         })
     }
 }
@@ -304,6 +322,10 @@ fn field(at: &'static str, word: &str, key: Option<String>) -> Result<Field, Met
         (TAG, Some(key)) => Ok(Field::Tag(key)),
         (DESCRIPTION, None) => Ok(Field::Description),
         (LIFECYCLE, None) => Ok(Field::Lifecycle),
+        (word, None) => match OwnField::from_word(word) {
+            Some(own) => Ok(Field::Own(own)),
+            None => Err(malformed(at)),
+        },
         _ => Err(malformed(at)),
     }
 }

@@ -10,7 +10,7 @@ use super::disk::{Durable, Existing};
 use super::state::{State, StateError};
 use crate::model::{
     Attributes, Content, Kind, Lifecycle, Origin, RemoteFacts, RemoteName, RemoteSecret,
-    RemoteView, SecretState, Sight, Timestamp, VersionMeta,
+    RemoteView, Rotation, SecretState, Sight, Timestamp, VersionMeta,
 };
 
 /// The largest view that is read, in bytes.
@@ -50,11 +50,34 @@ struct Secret {
     rotation_enabled: bool,
     owning_service: Option<String>,
     replica: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotation: Option<Rotates>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_rotation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    primary_region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replicas: Option<BTreeMap<String, Option<String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    looked: bool,
     lifecycle: Life,
     description: Option<String>,
     tags: BTreeMap<String, String>,
     versions: BTreeMap<String, Version>,
     labels: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotates {
+    enabled: bool,
+    function: Option<String>,
+    after_days: Option<u16>,
+    schedule: Option<String>,
+    duration: Option<String>,
+    rotated: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -177,6 +200,19 @@ fn put(secret: &RemoteSecret) -> Secret {
         rotation_enabled: facts.rotation_enabled,
         owning_service: facts.owning_service.clone(),
         replica: facts.replica,
+        rotation: facts.rotation.as_ref().map(|r| Rotates {
+            enabled: r.enabled,
+            function: r.function.clone(),
+            after_days: r.after_days,
+            schedule: r.schedule.clone(),
+            duration: r.duration.clone(),
+            rotated: r.rotated.map(Timestamp::millis),
+        }),
+        next_rotation: facts.next_rotation.map(Timestamp::millis),
+        primary_region: facts.primary_region.clone(),
+        replicas: facts.replicas.clone(),
+        policy: facts.policy.clone(),
+        looked: facts.looked,
         lifecycle: match state.lifecycle {
             Lifecycle::Live => Life::Live,
             Lifecycle::Scheduled { date } => Life::Scheduled(date.map(Timestamp::millis)),
@@ -248,6 +284,19 @@ fn get(secret: Secret) -> Option<RemoteSecret> {
             rotation_enabled: secret.rotation_enabled,
             owning_service: secret.owning_service,
             replica: secret.replica,
+            rotation: secret.rotation.map(|r| Rotation {
+                enabled: r.enabled,
+                function: r.function,
+                after_days: r.after_days,
+                schedule: r.schedule,
+                duration: r.duration,
+                rotated: r.rotated.map(Timestamp::from_millis),
+            }),
+            next_rotation: secret.next_rotation.map(Timestamp::from_millis),
+            primary_region: secret.primary_region,
+            replicas: secret.replicas,
+            policy: secret.policy,
+            looked: secret.looked,
         },
     })
 }
@@ -301,6 +350,22 @@ mod tests {
                 rotation_enabled: true,
                 owning_service: Some("rds".into()),
                 replica: true,
+                rotation: Some(Rotation {
+                    enabled: true,
+                    function: Some("arn:aws:lambda:x".into()),
+                    after_days: Some(30),
+                    schedule: Some("rate(30 days)".into()),
+                    duration: Some("2h".into()),
+                    rotated: Some(Timestamp::from_millis(5)),
+                }),
+                next_rotation: Some(Timestamp::from_millis(6)),
+                primary_region: Some("eu-west-1".into()),
+                replicas: Some(BTreeMap::from([
+                    ("us-east-1".into(), Some("k".into())),
+                    ("us-west-2".into(), None),
+                ])),
+                policy: Some("{}".into()),
+                looked: true,
             },
         };
         for meta in secret.state.versions.values_mut().take(1) {

@@ -94,7 +94,8 @@ fn hold(plan: &SecretPlan, pushed: Option<Duration>, now: Duration) -> Option<He
             Change::Create { .. }
             | Change::AddVersion { .. }
             | Change::MoveLabel { .. }
-            | Change::SetAttributes { .. } => {}
+            | Change::SetAttributes { .. }
+            | Change::SetOwn { .. } => {}
         }
     }
     if plan.notes.iter().any(|n| n.kind == NoteKind::Revived) {

@@ -63,6 +63,7 @@ fn config(url: &str) -> RemoteConfig {
         scope: Scope::default(),
         direction: Direction::default(),
         on_conflict: strongroom::model::Strategy::Hold,
+        extras: strongroom::model::Extras::default(),
     }
 }
 

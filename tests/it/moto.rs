@@ -183,6 +183,7 @@ impl Moto {
             scope: Scope::default(),
             direction: Direction::default(),
             on_conflict: strongroom::model::Strategy::Hold,
+            extras: strongroom::model::Extras::default(),
         }
     }
 

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use strongroom::config::RemoteConfig;
 use strongroom::model::{
-    Author, Change, Content, Direction, Origin, Pair, Record, RemoteBase, RemoteName, Scope,
-    SecretName, SecretValue, Timestamp, VersionId, VersionMeta,
+    Author, Change, Content, Direction, Halves, Origin, OwnField, Pair, Record, RemoteBase,
+    RemoteFacts, RemoteName, RemoteSecret, RemoteView, Rotation, Scope, SecretName, SecretValue,
+    Sight, Timestamp, VersionId, VersionMeta,
 };
 use strongroom::server::{Grant, Service};
-use strongroom::vault::{Durability, Vault};
+use strongroom::vault::{Durability, Fetched, Vault};
 
 use super::api::Desk;
 
@@ -48,6 +49,7 @@ fn add_remotes(vault: &Vault) {
         scope: Scope::default(),
         direction: Direction::TwoWay,
         on_conflict: strongroom::model::Strategy::Hold,
+        extras: strongroom::model::Extras::default(),
     };
     let two = RemoteConfig {
         name: remote("two"),
@@ -336,6 +338,167 @@ fn a_write_is_an_ordinary_change_of_the_vault_and_news_for_its_remotes() {
     assert_eq!(record.state.versions[&version(8)].parent, Some(version(1)));
     let service: &Service = &desk.service;
     assert!(service.vault().fsck_is_clean());
+}
+
+/// What `one` was last seen to have of `shared` and `team/x`.
+fn see(desk: &Desk) {
+    let vault = desk.service.vault();
+    let facts = RemoteFacts {
+        kms_key: Some("alias/there".into()),
+        rotation_enabled: true,
+        rotation: Some(Rotation {
+            enabled: true,
+            function: Some("arn:aws:lambda:eu-central-1:111111111111:function:r".into()),
+            after_days: Some(30),
+            ..Rotation::default()
+        }),
+        primary_region: Some("eu-central-1".into()),
+        replicas: Some(BTreeMap::from([("eu-west-1".into(), None)])),
+        policy: Some("{}".into()),
+        ..RemoteFacts::default()
+    };
+    let mut view = RemoteView::default();
+    for (secret, rest) in [("shared", "shared-AAAAAA"), ("team/x", "team/x-BBBBBB")] {
+        let facts = RemoteFacts {
+            arn: arn("eu-central-1", A, rest),
+            ..facts.clone()
+        };
+        let seen = RemoteSecret {
+            facts,
+            ..RemoteSecret::default()
+        };
+        view.secrets.insert(name(secret), Sight::Seen(seen));
+    }
+    let fetched = Fetched {
+        at: Timestamp::from_secs(2),
+        view,
+    };
+    vault.save_view(&remote("one"), &fetched).unwrap();
+    desk.service.mark_stale();
+}
+
+fn ask(desk: &Desk, operation: &str, body: &Value) -> Value {
+    let reply = desk.ask(operation, body.to_string().as_bytes());
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+/// aws.md section 4: of an imported secret, DescribeSecret and GetResourcePolicy say what
+/// the remote was last seen to have.
+#[test]
+fn aws_4_an_imported_secret_shows_what_its_remote_has_of_its_own() {
+    let desk = desk();
+    see(&desk);
+    let shared = json!({ "SecretId": "shared" });
+    let told = ask(&desk, "DescribeSecret", &shared);
+    assert_eq!(told["KmsKeyId"], "alias/there");
+    assert_eq!(told["RotationEnabled"], true);
+    assert_eq!(told["RotationRules"]["AutomaticallyAfterDays"], 30);
+    assert!(told["RotationLambdaARN"].as_str().unwrap().ends_with(":r"));
+    assert_eq!(told["PrimaryRegion"], "eu-central-1");
+    assert_eq!(told["ReplicationStatus"][0]["Region"], "eu-west-1");
+    let policy = ask(&desk, "GetResourcePolicy", &shared);
+    assert_eq!(policy["ResourcePolicy"], "{}");
+    let listed = ask(&desk, "ListSecrets", &json!({}));
+    let all = listed["SecretList"].as_array().unwrap();
+    let one = all.iter().find(|s| s["Name"] == "shared").unwrap();
+    assert_eq!(one["KmsKeyId"], "alias/there");
+    // Of another remote, and of none, nothing of it is said.
+    for id in [arn("us-east-1", B, "x-CCCCCC"), "mine".to_owned()] {
+        let told = ask(&desk, "DescribeSecret", &json!({ "SecretId": id }));
+        assert_eq!(
+            (&told["KmsKeyId"], &told["RotationEnabled"]),
+            (&Value::Null, &Value::Null)
+        );
+        let policy = ask(&desk, "GetResourcePolicy", &json!({ "SecretId": id }));
+        assert_eq!(policy["ResourcePolicy"], Value::Null);
+    }
+    // It cannot be deleted while it has a replica over there, which is AWS's to remove.
+    let answer = ask(&desk, "DeleteSecret", &shared);
+    assert_eq!(answer["__type"], "InvalidParameterException", "{answer}");
+    let remove = json!({ "SecretId": "shared", "RemoveReplicaRegions": ["eu-west-1"] });
+    let answer = ask(&desk, "RemoveRegionsFromReplication", &remove);
+    assert_eq!(answer["__type"], "InvalidParameterException", "{answer}");
+}
+
+/// What is set on an ARN is for the remote of that ARN alone, and starts from what that
+/// was seen to have.
+#[test]
+fn what_is_set_here_is_for_one_remote() {
+    let desk = desk();
+    see(&desk);
+    let (one, two) = (
+        arn("eu-central-1", A, "team/x-BBBBBB"),
+        arn("us-east-1", B, "x-CCCCCC"),
+    );
+    let own = || {
+        let record = desk
+            .service
+            .vault()
+            .record(&name("team/x"))
+            .unwrap()
+            .unwrap();
+        let of = |r: &str| record.base[&remote(r)].own.clone();
+        assert!(record.details.kms_key.is_none() && record.details.policy.is_none());
+        (of("one"), of("two"))
+    };
+    let set = |here: Option<&str>, there: &str| Halves {
+        here: here.map(str::to_owned),
+        there: there.to_owned(),
+    };
+    let kms = |id: &str, key: &str| {
+        let body = json!({ "SecretId": id, "KmsKeyId": key });
+        let answer = ask(&desk, "UpdateSecret", &body);
+        assert_eq!(answer["ARN"], json!(id), "{answer}");
+    };
+    kms(&one, "alias/new");
+    assert_eq!(
+        own().0[&OwnField::KmsKey],
+        set(Some("alias/new"), "alias/there")
+    );
+    assert!(own().1.is_empty());
+    let told = ask(&desk, "DescribeSecret", &json!({ "SecretId": one }));
+    assert_eq!(told["KmsKeyId"], "alias/new");
+    let told = ask(&desk, "DescribeSecret", &json!({ "SecretId": two }));
+    assert_eq!(told["KmsKeyId"], Value::Null);
+    kms(&two, "alias/other");
+    assert_eq!(own().1[&OwnField::KmsKey], set(Some("alias/other"), ""));
+    // Back to what is there: nothing to push any more.
+    kms(&one, "alias/there");
+    assert_eq!(own().0[&OwnField::KmsKey], set(None, "alias/there"));
+    kms(&two, "");
+    assert!(own().1.is_empty());
+    kms(&one, "");
+    assert_eq!(own().0[&OwnField::KmsKey], set(Some(""), "alias/there"));
+    let told = ask(&desk, "DescribeSecret", &json!({ "SecretId": one }));
+    assert_eq!(told["KmsKeyId"], Value::Null);
+
+    let policy = r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111111111111:root" }, "Action": "secretsmanager:GetSecretValue", "Resource": "*" }] }"#;
+    let body = json!({ "SecretId": one, "ResourcePolicy": policy });
+    ask(&desk, "PutResourcePolicy", &body);
+    let canonical = strongroom::model::canonical_json(policy).unwrap();
+    assert_eq!(own().0[&OwnField::Policy], set(Some(&canonical), "{}"));
+    let shown = ask(&desk, "GetResourcePolicy", &json!({ "SecretId": one }));
+    assert_eq!(shown["ResourcePolicy"], json!(canonical));
+    ask(&desk, "DeleteResourcePolicy", &json!({ "SecretId": one }));
+    assert_eq!(own().0[&OwnField::Policy], set(Some(""), "{}"));
+    let shown = ask(&desk, "GetResourcePolicy", &json!({ "SecretId": one }));
+    assert_eq!(shown["ResourcePolicy"], Value::Null);
+
+    let add = json!({ "SecretId": one, "AddReplicaRegions": [{ "Region": "ap-south-1" }] });
+    let answer = ask(&desk, "ReplicateSecretToRegions", &add);
+    assert_eq!(
+        answer["ReplicationStatus"].as_array().unwrap().len(),
+        2,
+        "{answer}"
+    );
+    assert_eq!(
+        own().0[&OwnField::Replicas],
+        set(Some("ap-south-1"), "eu-west-1")
+    );
+    let remove = json!({ "SecretId": one, "RemoveReplicaRegions": ["ap-south-1"] });
+    ask(&desk, "RemoveRegionsFromReplication", &remove);
+    assert_eq!(own().0[&OwnField::Replicas], set(None, "eu-west-1"));
+    assert!(own().1.is_empty());
 }
 
 trait Clean {

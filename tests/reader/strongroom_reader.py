@@ -160,6 +160,8 @@ class Vault:
             endpoint = texts.string(remote, "endpoint", True)
             need(endpoint is None or endpoint.startswith(("http://", "https://")), "endpoint")
             need(remote.pop("direction", "two-way") in ("two-way", "pull", "push"), "direction")
+            for key in ("details", "push_kms", "push_policy", "push_replicas"):
+                need(remote.pop(key, True) is True, key)
             names_map = texts.table_of(remote, "map")
             if names_map:
                 texts.string(names_map, "local"), texts.string(names_map, "remote")

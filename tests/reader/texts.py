@@ -14,7 +14,8 @@ DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
 ESCAPED = re.compile(f'["\\\\{CONTROL}\u061c\u2028\u2029{DIRECTION}]')
 HEX64 = re.compile("[0-9a-f]{64}")
 REMOTE = re.compile("(?!local$)[a-z][a-z0-9_-]{0,63}")
-FIELDS = ("label", "description", "tag", "lifecycle")
+OWN = ("kms_key", "policy", "replicas", "rotation")
+FIELDS = ("label", "description", "tag", "lifecycle") + OWN
 CLASSES = (
     "edit/edit create/create edit/delete edit/schedule schedule/edit restore/purged "
     "edit/recreate name/scheduled remote/remote rewound integrity"
@@ -158,13 +159,14 @@ def remote(name, table):
     arn, changed = string(table, "arn", True), string(table, "changed", True)
     intent, seen = labels_of(table, "intent"), table_of(table, "seen", list)
     base, local = face(f"{path}.base", table.pop("base", None)), face(f"{path}.local", table.pop("local", None))
-    empty(table, path)
     need((arn is None) == (base is None), "arn without base, or base without arn")
     need(base or (changed is None and local is None), "changed or local without a base")
     need(local is None or local.replace(f"[{path}.local", f"[{path}.base") != base, "local is as base")
     if changed is not None:
         check_time(changed)
-    need(base or intent or seen, f"{path} remembers nothing")
+    own = table_of(table, "own", list)
+    empty(table, path)
+    need(base or intent or seen or own, f"{path} remembers nothing")
     out = section(f"[{path}]", [line("arn", arn), line("changed", changed)])
     out += mapping(f"[{path}.intent]", intent) + (base or "") + (local or "")
     order = []
@@ -175,6 +177,14 @@ def remote(name, table):
         order.append(field_order(field, key))
         out += section(f"[[{path}.seen]]", [line("field", field), line("key", key), line("text", text)])
     need(in_order(order), f"{path}.seen is not sorted")
+    order = []
+    for halves in own:
+        field, here, there = string(halves, "field"), string(halves, "here", True), string(halves, "there")
+        empty(halves, f"{path}.own")
+        need(field in OWN, f"unknown field {field}")
+        order.append(field.encode())
+        out += section(f"[[{path}.own]]", [line("field", field), line("here", here), line("there", there)])
+    need(in_order(order), f"{path}.own is not sorted")
     return out
 
 

@@ -246,6 +246,7 @@ impl<'a> Stage<'a> {
                 scope: Scope::default(),
                 direction: Direction::TwoWay,
                 on_conflict: crate::model::Strategy::Hold,
+                extras: crate::model::Extras::default(),
             },
         );
         let mut tx = self.vault.begin("demo", now())?;

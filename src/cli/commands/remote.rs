@@ -8,7 +8,7 @@ use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::strategy::OnConflict;
 use crate::config::RemoteConfig;
-use crate::model::{Direction, Escaped, RemoteName, Scope, Strategy};
+use crate::model::{Direction, Escaped, Extras, RemoteName, Scope, Strategy};
 use crate::store::SecretStore as _;
 use crate::sync::SyncError;
 
@@ -86,6 +86,18 @@ pub struct Add {
     /// What becomes of conflicts that no policy is about
     #[arg(long, value_name = "STRATEGY", value_enum, default_value = "hold")]
     on_conflict: OnConflict,
+    /// Ask for the replicas and resource policies of secrets that changed
+    #[arg(long)]
+    details: bool,
+    /// Push KMS keys that were set here
+    #[arg(long)]
+    push_kms: bool,
+    /// Push resource policies that were set here
+    #[arg(long)]
+    push_policy: bool,
+    /// Make replicas that were added here
+    #[arg(long)]
+    push_replicas: bool,
 }
 
 impl Add {
@@ -126,6 +138,12 @@ impl Add {
                 Way::Push => Direction::Push,
             },
             on_conflict: self.on_conflict.into(),
+            extras: Extras {
+                details: self.details,
+                push_kms: self.push_kms,
+                push_policy: self.push_policy,
+                push_replicas: self.push_replicas,
+            },
         };
         // Wrong settings are found before anything is connected to.
         let mut config = (*vault.config()).clone();
@@ -201,6 +219,15 @@ impl Ls {
             if remote.on_conflict != Strategy::default() {
                 words.push(format!("on conflict {}", remote.on_conflict.as_str()));
             }
+            let extras = remote.extras;
+            for (word, on) in [
+                ("details", extras.details),
+                ("push kms", extras.push_kms),
+                ("push policy", extras.push_policy),
+                ("push replicas", extras.push_replicas),
+            ] {
+                words.extend(on.then(|| word.to_owned()));
+            }
             words.extend(remote.profile.as_ref().map(|p| format!("profile {p}")));
             words.extend(remote.role_arn.as_ref().map(|r| format!("role {r}")));
             words.extend(remote.endpoint.as_ref().map(|e| format!("at {e}")));
@@ -229,6 +256,10 @@ fn as_json(remote: &RemoteConfig) -> Value {
         "Endpoint": remote.endpoint,
         "Direction": remote.direction.as_str(),
         "OnConflict": remote.on_conflict.as_str(),
+        "Details": remote.extras.details,
+        "PushKms": remote.extras.push_kms,
+        "PushPolicy": remote.extras.push_policy,
+        "PushReplicas": remote.extras.push_replicas,
         "Map": remote.scope.map.as_ref().map(|(l, r)| format!("{l}={r}")),
         "Include": remote.scope.include,
         "Exclude": remote.scope.exclude,

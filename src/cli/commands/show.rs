@@ -25,10 +25,15 @@ impl Show {
         };
         let sights = vault.sights(|remote| record.base.contains_key(remote))?;
         let verified = sights.verified(&record);
+        let facts = show::facts(&vault, &record)?;
         if ctx.ui.json() {
             let mut answer = show::json_of(&record);
             for (remote, at) in &verified {
                 answer["Remotes"][remote.as_str()]["Verified"] = json!(at.map(|t| t.to_string()));
+            }
+            for (remote, base) in &record.base {
+                let own = show::own_json(base, facts.get(remote));
+                answer["Remotes"][remote.as_str()]["Own"] = own;
             }
             ctx.ui.json_data(&answer)?;
             return DONE;
@@ -59,8 +64,24 @@ impl Show {
                 let at = at.map_or_else(|| "not known".to_owned(), |t| show::minute(Some(t)));
                 ui.line(&format!("  verified     {remote}  {at}"))?;
             }
+            for (title, text) in show::own(base, facts.get(remote)) {
+                ui.line(&format!("  {title:<11}  {remote}  {}", Escaped(&text)))?;
+            }
             for label in base.intents.keys() {
                 ui.line(&format!("  not pushed   {remote}  {label}"))?;
+            }
+            for (field, halves) in &base.own {
+                if let Some(here) = &halves.here {
+                    let here = match here.as_str() {
+                        "" => "none",
+                        here => here,
+                    };
+                    ui.line(&format!(
+                        "  not pushed   {remote}  {}: {}",
+                        field.title(),
+                        Escaped(here)
+                    ))?;
+                }
             }
         }
         for conflict in &record.conflicts {

@@ -8,10 +8,13 @@ use crate::cli::context::{Context, now};
 use crate::cli::error::CommandResult;
 use crate::cli::freshness;
 use crate::cli::show::{age, count};
-use crate::model::RemoteName;
-use crate::plan::Side;
+use crate::model::{RemoteName, Sight};
+use crate::plan::{NoteKind, Side};
 use crate::sync::{policy_of, prepare};
 use crate::vault::{Fetched, Loaded, Sights};
+
+/// How many changes of what a remote has of its own are named.
+const DRIFT: usize = 10;
 
 /// Say where the vault stands against its remotes, without a network
 ///
@@ -74,6 +77,32 @@ impl Status {
                 format!("{name}: {push} to push, {pull} to pull, {open} in conflict, as of {age}")
             };
             lines.push(text);
+            let kinds = kinds(&fetched);
+            let said: Vec<String> = [
+                (kinds.rotated, "rotated there"),
+                (kinds.replicas, "read-only replicas"),
+                (kinds.owned, "owned by an AWS service"),
+            ]
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} {what}"))
+            .collect();
+            if !said.is_empty() {
+                lines.push(format!("{name}: {}", said.join(", ")));
+            }
+            let drift: Vec<String> = prepared
+                .plan
+                .notes()
+                .filter(|(_, note)| matches!(note.kind, NoteKind::Drift { .. }))
+                .map(|(secret, note)| format!("{secret}: {note}"))
+                .collect();
+            lines.extend(drift.iter().take(DRIFT).cloned());
+            if drift.len() > DRIFT {
+                let more = drift.len() - DRIFT;
+                lines.push(format!(
+                    "{name}: {more} more have changed so; see: strongroom plan"
+                ));
+            }
             remotes.push(json!({
                 "Name": name.as_str(),
                 "Fetched": fetched.at.to_string(),
@@ -82,6 +111,10 @@ impl Status {
                 "InConflict": open,
                 "Verified": verified,
                 "Unverified": bound - verified,
+                "Rotated": kinds.rotated,
+                "Replicas": kinds.replicas,
+                "Owned": kinds.owned,
+                "Drift": drift,
             }));
         }
         let stale = freshness::all(&vault, now())?;
@@ -145,4 +178,24 @@ fn verified(loaded: &Loaded, remote: &RemoteName, fetched: &Fetched) -> (usize, 
     seen.fold((0, 0), |(verified, all), at| {
         (verified + usize::from(at.is_some()), all + 1)
     })
+}
+
+/// Secrets that a sync only pulls, or of which it pulls some things only (sync.md K3, K4).
+#[derive(Default)]
+struct Kinds {
+    rotated: usize,
+    replicas: usize,
+    owned: usize,
+}
+
+fn kinds(fetched: &Fetched) -> Kinds {
+    let mut kinds = Kinds::default();
+    for sight in fetched.view.secrets.values() {
+        if let Sight::Seen(seen) = sight {
+            kinds.rotated += usize::from(seen.facts.rotation_enabled);
+            kinds.replicas += usize::from(seen.facts.replica);
+            kinds.owned += usize::from(seen.facts.owning_service.is_some());
+        }
+    }
+    kinds
 }

@@ -10,8 +10,8 @@ use crate::cli::strategy::{OnConflict, ask, asks};
 use crate::model::{Direction, Escaped, RemoteName, RemoteView, SecretName, Strategy};
 use crate::plan::{Choice, Limits, Note, NoteKind};
 use crate::sync::{
-    Cost, MICRODOLLARS_A_CALL, Options, Outcome, Prepared, Report, apply_plan, compare, fetch,
-    policy_of, prepare, replan,
+    Cost, Details, MICRODOLLARS_A_CALL, Options, Outcome, Prepared, Report, apply_plan, compare,
+    fetch, fetch_with, policy_of, prepare, replan,
 };
 use crate::vault::Vault;
 
@@ -41,17 +41,25 @@ pub struct Fetch {
     /// The remotes; all if left out
     #[arg(value_name = "REMOTE")]
     remotes: Vec<RemoteName>,
+    /// Ask for the replicas and the resource policy of every secret: two more calls each
+    #[arg(long)]
+    details: bool,
 }
 
 impl Fetch {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         let vault = ctx.open()?;
         let names = ctx.remotes(&vault, &self.remotes)?;
+        let details = match self.details {
+            true => Details::All,
+            false => Details::AsSet,
+        };
         block_on(async {
             let stores = ctx.connect(&vault, &names).await?;
             for (name, store) in &stores {
                 let progress = ctx.ui.progress();
-                let view = fetch(&vault, name, store, now(), progress.as_ref()).await?;
+                let progress = progress.as_ref();
+                let view = fetch_with(&vault, name, store, details, now(), progress).await?;
                 ctx.ui.status(&format!(
                     "{name}: {} in scope",
                     count(view.secrets.len(), "secret")

@@ -160,7 +160,7 @@ fn nothing_lost(world: &World, plan: &SecretPlan) -> Holds {
             // The secret as a whole, given up: what it had as AWSCURRENT.
             Field::Lifecycle if answer.choice == Choice::Ours => {}
             Field::Lifecycle => asked.extend(world.state().and_then(|s| s.current()).cloned()),
-            Field::Description | Field::Tag(_) => {}
+            Field::Description | Field::Tag(_) | Field::Own(_) => {}
         }
     }
     for id in &asked {

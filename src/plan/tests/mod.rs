@@ -11,6 +11,7 @@ mod existence;
 mod fields;
 mod guards;
 mod labels;
+mod own;
 mod policy;
 mod printed;
 mod several;

@@ -380,6 +380,7 @@ fn an_integrity_alarm_is_never_answered() {
         let table = decide::Table {
             name: &name(),
             local: c.local.secrets.get(&name()),
+            details: None,
             base: &c.base[&name()],
             views: &[(&a, Some(sight), &policy)],
             strategies: &all,

@@ -38,7 +38,7 @@ struct Created<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     version_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    replication_status: Vec<Replica<'a>>,
+    replication_status: Vec<Replica>,
 }
 
 impl Service {

@@ -65,8 +65,9 @@ impl Service {
             if is_gone(record.state.lifecycle, now) {
                 return Err(not_found());
             }
-            if !record.details.replicas.is_empty() {
-                let regions: Vec<&str> = record.details.replicas.keys().map(String::as_str).collect();
+            let replicas = found.all_replicas();
+            if !replicas.is_empty() {
+                let regions: Vec<String> = replicas.into_keys().collect();
                 return Err(Fault::new(
                     Code::InvalidParameterException,
                     format!(

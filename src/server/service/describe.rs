@@ -1,5 +1,6 @@
 //! DescribeSecret and ListSecretVersionIds (aws.md sections 4 and 5).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use super::input::{Checks, parse};
 use super::page::page;
 use super::place::Found;
 use super::{Service, json, seconds};
-use crate::model::{Lifecycle, SecretState, Timestamp, VersionId};
+use crate::model::{Lifecycle, OwnField, Rotation, SecretState, Timestamp, VersionId};
 
 /// What DescribeSecret and ListSecrets say of one secret. A member without a value is
 /// left out, never null (aws.md section 1).
@@ -22,7 +23,7 @@ pub(super) struct Description<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kms_key_id: Option<&'a str>,
+    kms_key_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation_enabled: Option<bool>,
     #[serde(rename = "RotationLambdaARN", skip_serializing_if = "Option::is_none")]
@@ -52,7 +53,7 @@ pub(super) struct Description<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     primary_region: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    replication_status: Vec<Replica<'a>>,
+    replication_status: Vec<Replica>,
 }
 
 /// Labels by version; labelled versions only.
@@ -80,10 +81,10 @@ struct Tag<'a> {
 /// replica is always in step.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Replica<'a> {
-    region: &'a str,
+pub(super) struct Replica {
+    region: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kms_key_id: Option<&'a str>,
+    kms_key_id: Option<String>,
     status: &'static str,
 }
 
@@ -129,7 +130,7 @@ struct Version<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_accessed_date: Option<f64>,
     created_date: f64,
-    kms_key_ids: [&'a str; 1],
+    kms_key_ids: [Cow<'a, str>; 1],
 }
 
 impl Found {
@@ -174,17 +175,22 @@ impl Found {
         (!stages.is_empty()).then_some(stages)
     }
 
-    pub(super) fn kms_key(&self) -> Option<&str> {
-        let there = self.facts.as_ref().and_then(|f| f.kms_key.as_deref());
-        self.record.details.kms_key.as_deref().or(there)
+    pub(super) fn kms_key(&self) -> Option<Cow<'_, str>> {
+        self.own_text(OwnField::KmsKey)
     }
 
-    pub(super) fn replicas(&self) -> Vec<Replica<'_>> {
-        let replicas = self.record.details.replicas.iter();
+    /// How the secret is rotated: as it was set up here, else as the remote shows it.
+    pub(super) fn rotation(&self) -> Option<&Rotation> {
+        let there = self.facts.as_ref().and_then(|f| f.rotation.as_ref());
+        self.record.details.rotation.as_ref().or(there)
+    }
+
+    pub(super) fn replicas(&self) -> Vec<Replica> {
+        let replicas = self.all_replicas().into_iter();
         replicas
             .map(|(region, key)| Replica {
                 region,
-                kms_key_id: key.as_deref(),
+                kms_key_id: key,
                 status: "InSync",
             })
             .collect()
@@ -200,7 +206,11 @@ impl Found {
     }
 
     pub(super) fn primary_region(&self) -> Option<&str> {
-        (!self.record.details.replicas.is_empty()).then(|| self.region())
+        let there = self
+            .facts
+            .as_ref()
+            .and_then(|f| f.primary_region.as_deref());
+        there.or_else(|| (!self.all_replicas().is_empty()).then(|| self.region()))
     }
 
     /// When the recovery window ends, while the secret is scheduled for deletion.
@@ -216,7 +226,7 @@ impl Found {
     pub(super) fn description(&self, view: View, accessed: Option<Timestamp>) -> Description<'_> {
         let state = &self.record.state;
         let details = &self.record.details;
-        let rotation = details.rotation.as_ref();
+        let rotation = self.rotation();
         let tags = state.attributes.tags.iter();
         let tags: Vec<Tag<'_>> = tags.map(|(key, value)| Tag { key, value }).collect();
         let there = self.facts.as_ref().is_some_and(|f| f.rotation_enabled);
@@ -310,7 +320,9 @@ impl Service {
             version_stages: found.stages_of(id),
             last_accessed_date: read.and_then(|r| r.versions.get(id)).copied().map(seconds),
             created_date: seconds(*created),
-            kms_key_ids: [found.kms_key().unwrap_or("DefaultEncryptionKey")],
+            kms_key_ids: [found
+                .kms_key()
+                .unwrap_or(Cow::Borrowed("DefaultEncryptionKey"))],
         });
         let answer = Versions {
             versions: versions.collect(),

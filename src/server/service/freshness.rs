@@ -89,6 +89,7 @@ mod tests {
             scope: Scope::default(),
             direction: Direction::TwoWay,
             on_conflict: crate::model::Strategy::Hold,
+            extras: crate::model::Extras::default(),
         };
         config.remotes.insert(prod(), remote);
         let rule = Freshness {

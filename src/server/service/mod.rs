@@ -12,6 +12,7 @@ mod filter;
 mod freshness;
 mod input;
 mod list;
+mod own;
 mod page;
 mod place;
 mod policy;

@@ -9,6 +9,7 @@ use super::super::protocol::{Call, Code, Fault, Reply};
 use super::input::{Checks, parse};
 use super::policy_text::{Policy, PolicyError};
 use super::{Service, json, must_be_live};
+use crate::model::OwnField;
 
 /// The longest policy, in characters.
 const MAX: usize = 20_480;
@@ -73,7 +74,7 @@ impl Service {
             return Err(Fault::new(Code::PublicPolicyException, PUBLIC));
         }
         self.change_live(&found, call, |_, record| {
-            record.details.policy = Some(policy.text().to_owned());
+            found.set_own(record, OwnField::Policy, Some(policy.text().to_owned()));
             Ok(())
         })?;
         found.named()
@@ -83,10 +84,11 @@ impl Service {
         let request: OfSecret = parse(call.body)?;
         let found = self.find(call, request.secret_id.as_deref())?;
         must_be_live(&found.record, call.stamp.now)?;
+        let policy = found.own_text(OwnField::Policy);
         let shown = Shown {
             arn: &found.arn,
             name: found.name.as_str(),
-            resource_policy: found.record.details.policy.as_deref(),
+            resource_policy: policy.as_deref(),
         };
         Ok(json(&shown, 4096)?.about(found.record.name.clone()))
     }
@@ -95,7 +97,7 @@ impl Service {
         let request: OfSecret = parse(call.body)?;
         let found = self.find(call, request.secret_id.as_deref())?;
         self.change_live(&found, call, |_, record| {
-            record.details.policy = None;
+            found.set_own(record, OwnField::Policy, None);
             Ok(())
         })?;
         found.named()

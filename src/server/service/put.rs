@@ -7,8 +7,8 @@ use super::describe::stages_of;
 use super::input::{self, Checks, SecretText, parse};
 use super::{Service, apply, json, vault_fault};
 use crate::model::{
-    Attributes, Change, Content, Digest, Origin, Record, SecretValue, StagingLabel, VersionId,
-    VersionMeta,
+    Attributes, Change, Content, Digest, Origin, OwnField, Record, SecretValue, StagingLabel,
+    VersionId, VersionMeta,
 };
 use crate::vault::Transaction;
 
@@ -194,7 +194,8 @@ impl Service {
             }
             if let Some(key) = request.kms_key_id {
                 // An empty one goes back to the default key.
-                record.details.kms_key = Some(key).filter(|k| !k.is_empty());
+                let key = Some(key).filter(|k| !k.is_empty());
+                found.set_own(record, OwnField::KmsKey, key);
             }
             Ok(())
         })?;

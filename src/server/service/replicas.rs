@@ -4,12 +4,15 @@
 //! A vault has one copy of a secret for every Region, so a replica is in step at once;
 //! replication only says in which Regions the secret answers as a replica.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::protocol::{Call, Code, Fault, Reply};
 use super::input::{self, Checks, parse};
 use super::place::Found;
 use super::{Service, json};
+use crate::model::{OwnField, replicas_text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -44,9 +47,9 @@ struct Replicated<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Status<'a> {
-    region: &'a str,
+    region: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kms_key_id: Option<&'a str>,
+    kms_key_id: Option<Cow<'a, str>>,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     status_message: Option<String>,
@@ -57,7 +60,10 @@ impl Found {
     /// that was made here.
     pub(super) fn is_replica(&self) -> bool {
         let there = self.facts.as_ref().is_some_and(|f| f.replica);
-        there || self.record.details.replicas.contains_key(self.region())
+        there
+            || self
+                .added_replicas(&self.record)
+                .contains_key(self.region())
     }
 
     /// Whether a remote of the same account has a secret of its own of this name in a
@@ -78,15 +84,15 @@ impl Found {
     }
 
     fn replicated(&self, failed: Vec<Status<'_>>) -> Result<Reply, Fault> {
-        let replicas = self.record.details.replicas.iter();
+        let replicas = self.all_replicas().into_iter();
         let replicas = replicas.map(|(region, key)| Status {
-            region,
-            kms_key_id: key.as_deref(),
+            region: Cow::Owned(region),
+            kms_key_id: key.map(Cow::Owned),
             status: "InSync",
             status_message: None,
         });
         let mut status: Vec<Status<'_>> = replicas.chain(failed).collect();
-        status.sort_by(|a, b| a.region.cmp(b.region));
+        status.sort_by(|a, b| a.region.cmp(&b.region));
         let answer = Replicated {
             arn: &self.arn,
             replication_status: Some(status),
@@ -116,12 +122,14 @@ impl Service {
         }
         new.retain(|region, _| !failed.contains(region));
         self.change_live(&found, call, |_, record| {
-            record.details.replicas.append(&mut new);
+            let mut added = found.added_replicas(record);
+            added.append(&mut new);
+            found.set_own(record, OwnField::Replicas, Some(replicas_text(&added)));
             Ok(())
         })?;
         let name = &found.name;
         let failed = failed.iter().map(|region| Status {
-            region,
+            region: Cow::Borrowed(region.as_str()),
             kms_key_id: None,
             status: "Failed",
             status_message: Some(format!(
@@ -144,11 +152,22 @@ impl Service {
         );
         checks.finish()?;
         let found = self.find(call, request.secret_id.as_deref())?;
+        let there = found.remote_replicas();
+        if let Some(region) = regions.iter().flatten().find(|r| there.contains_key(*r)) {
+            return Err(Fault::new(
+                Code::InvalidParameterException,
+                format!(
+                    "strongroom: the replica in {region} is the remote's own, and can be removed there only."
+                ),
+            ));
+        }
         self.change_live(&found, call, |_, record| {
+            let mut added = found.added_replicas(record);
             // A Region without a replica is no error.
             for region in regions.iter().flatten() {
-                record.details.replicas.remove(region);
+                added.remove(region);
             }
+            found.set_own(record, OwnField::Replicas, Some(replicas_text(&added)));
             Ok(())
         })?;
         self.shown(call, &found.record.name)?.replicated(Vec::new())
@@ -160,7 +179,7 @@ impl Service {
         let request: StopReplicationToReplica = parse(call.body)?;
         let found = self.find(call, request.secret_id.as_deref())?;
         let region = found.region();
-        if !found.record.details.replicas.contains_key(region) {
+        if !found.added_replicas(&found.record).contains_key(region) {
             // AWS's words are not known. A replica that a remote has is that remote's.
             return Err(Fault::new(
                 Code::InvalidParameterException,
@@ -169,7 +188,9 @@ impl Service {
         }
         self.change(&found.record.name, call, |_, record| {
             super::must_be_live(record, call.stamp.now)?;
-            record.details.replicas.remove(region);
+            let mut added = found.added_replicas(record);
+            added.remove(region);
+            found.set_own(record, OwnField::Replicas, Some(replicas_text(&added)));
             Ok(())
         })?;
         found.answer(&Replicated {

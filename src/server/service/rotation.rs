@@ -80,7 +80,8 @@ impl Service {
         };
         let found = self.find(call, request.secret_id.as_deref())?;
         let begun = self.change_live(&found, call, |_, record| {
-            let kept = record.details.rotation.clone().unwrap_or_default();
+            let kept = record.details.rotation.as_ref().or(found.rotation());
+            let kept = kept.cloned().unwrap_or_default();
             let function = function.or_else(|| kept.function.clone());
             if function.is_none() && found.owning_service().is_none() {
                 return Err(no_function());
@@ -150,11 +151,11 @@ impl Service {
         let found = self.find(call, request.secret_id.as_deref())?;
         let unfinished = self.change_live(&found, call, |_, record| {
             let pending = unfinished(record).cloned();
-            match &mut record.details.rotation {
-                Some(rotation) => rotation.enabled = false,
-                // AWS's words for this operation are not known.
-                None => return Err(no_function()),
-            }
+            let kept = record.details.rotation.as_ref().or(found.rotation());
+            // AWS's words for this operation are not known.
+            let mut rotation = kept.cloned().ok_or_else(no_function)?;
+            rotation.enabled = false;
+            record.details.rotation = Some(rotation);
             Ok(pending)
         })?;
         found.rotated(unfinished.as_ref())
@@ -173,13 +174,20 @@ impl Found {
     /// The dates that follow from the rules; none before rotation was set up.
     pub(super) fn rotation_dates(&self) -> Option<Dates> {
         let record = &self.record;
-        let rotation = record.details.rotation.as_ref()?;
+        let rotation = self.rotation()?;
         let schedule = schedule_of(rotation);
         // A value put by hand counts as a rotation (aws.md section 7).
         let current = record.state.current();
         let current = current.and_then(|id| record.state.versions.get(id)?.created);
         let last = rotation.rotated.max(current);
         let last = last.unwrap_or_else(|| self.created());
+        if record.details.rotation.is_none() {
+            // The remote's own: its dates are as AWS shows them.
+            return Some(Dates {
+                days: rotation.after_days.map(i64::from),
+                next: self.facts.as_ref().and_then(|f| f.next_rotation),
+            });
+        }
         let on = schedule.as_ref().filter(|_| rotation.enabled);
         Some(Dates {
             days: schedule.as_ref().and_then(|s| s.days(last)),

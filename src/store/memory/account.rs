@@ -9,8 +9,8 @@ use super::kept::Kept;
 use super::lag::Past;
 use super::quota::VERSIONS;
 use crate::model::{
-    Attributes, Change, Content, Digest, Invalid, Origin, RemoteFacts, SecretName, SecretState,
-    SecretValue, Snapshot, Timestamp, VersionId, VersionMeta,
+    Attributes, Change, Content, Digest, Invalid, Origin, OwnField, RemoteFacts, SecretName,
+    SecretState, SecretValue, Snapshot, Timestamp, VersionId, VersionMeta, replicas_of,
 };
 use crate::store::StoreError;
 
@@ -177,6 +177,25 @@ impl Account {
         let now = self.now();
         let facts = self.facts.entry(name.clone()).or_default();
         facts.changed = Some(now);
+        if let Change::SetOwn { field, to, .. } = &change {
+            let arn = facts.arn.clone();
+            let set = Some(to.clone()).filter(|t| !t.is_empty());
+            match (field, set) {
+                (OwnField::KmsKey, set) => facts.kms_key = set,
+                (OwnField::Policy, Some(policy)) => {
+                    self.kept.policies.insert(arn, policy);
+                }
+                (OwnField::Policy, None) => {
+                    self.kept.policies.remove(&arn);
+                }
+                (OwnField::Replicas, _) => {
+                    facts.primary_region = Some(self.region.clone());
+                    let of = self.replicas.entry(name.clone()).or_default();
+                    of.extend(replicas_of(to).into_keys());
+                }
+                (OwnField::Rotation, _) => {}
+            }
+        }
         if let (
             Change::Create {
                 version: Some((id, _)),

@@ -10,8 +10,8 @@ use super::console::call_of;
 use super::faults::{FaultKind, Struck};
 use super::{Delayed, Inner, MemoryStore, wording};
 use crate::model::{
-    Attributes, Change, Invalid, RemoteSecret, RemoteView, SecretName, SecretValue, Sight,
-    StagingLabel, VersionId,
+    Attributes, Change, Invalid, OwnField, RemoteSecret, RemoteView, SecretName, SecretValue,
+    Sight, StagingLabel, VersionId,
 };
 use crate::store::{BATCH, Progress, Retrieved, SecretStore, StoreError};
 
@@ -118,7 +118,7 @@ impl MemoryStore {
 
     fn look(&self, name: &SecretName) -> Result<Option<RemoteSecret>, StoreError> {
         let call = self.enter(Call::Describe, Some(name))?;
-        let seen = call.inner.account.seen(name);
+        let seen = call.inner.account.described(name);
         call.answer(Ok(seen))
     }
 
@@ -282,6 +282,13 @@ impl SecretStore for MemoryStore {
         self.look(name)
     }
 
+    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
+        let call = self.enter(Call::GetPolicy, Some(name))?;
+        let arn = call.inner.account.live_arn(name);
+        let policy = arn.map(|arn| call.inner.account.kept.policies.get(&arn).cloned());
+        call.answer(policy)
+    }
+
     async fn read(&self, name: &SecretName, id: &VersionId) -> Result<Retrieved, StoreError> {
         let call = self.enter(Call::Get, Some(name))?;
         let got = call.inner.account.get(name, Some(id));
@@ -358,6 +365,16 @@ impl SecretStore for MemoryStore {
                 self.move_label(name, label, from.as_ref(), to.as_ref())
             }
             Change::SetAttributes { from, to } => self.set_attributes(name, from, to),
+            Change::SetOwn { field, to, .. } => {
+                let is_json = serde_json::from_str::<serde_json::Value>(to).is_ok();
+                match field {
+                    OwnField::Rotation => refused("none", "NotARemoteChange"),
+                    OwnField::Policy if !to.is_empty() && !is_json => {
+                        refused(Call::PutPolicy.name(), "MalformedPolicyDocumentException")
+                    }
+                    _ => self.perform(call_of(change), name, &effect, None),
+                }
+            }
             Change::Delete { .. } => match self.perform(Call::Delete, name, &effect, None) {
                 Err(StoreError::Changed(Invalid::Scheduled)) => match self.look(name)? {
                     Some(there) if there.state.lifecycle.is_scheduled() => Ok(()),

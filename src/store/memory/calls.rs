@@ -33,6 +33,10 @@ pub enum Call {
     GetPolicy,
     /// PutResourcePolicy.
     PutPolicy,
+    /// DeleteResourcePolicy.
+    DeletePolicy,
+    /// ReplicateSecretToRegions.
+    Replicate,
 }
 
 impl Call {
@@ -81,6 +85,8 @@ impl Call {
             Self::ListVersions => "ListSecretVersionIds",
             Self::GetPolicy => "GetResourcePolicy",
             Self::PutPolicy => "PutResourcePolicy",
+            Self::DeletePolicy => "DeleteResourcePolicy",
+            Self::Replicate => "ReplicateSecretToRegions",
         }
     }
 }

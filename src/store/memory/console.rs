@@ -5,8 +5,8 @@ use super::account::{Effect, refused};
 use super::calls::Call;
 use super::wording::{self, Refusal};
 use crate::model::{
-    Attributes, Change, Content, Origin, RemoteFacts, SecretName, SecretValue, StagingLabel,
-    VersionId, VersionMeta,
+    Attributes, Change, Content, Origin, OwnField, RemoteFacts, SecretName, SecretValue,
+    StagingLabel, VersionId, VersionMeta,
 };
 use crate::store::StoreError;
 
@@ -146,9 +146,13 @@ impl MemoryStore {
             }
             let state = account.secrets.get(name).ok_or(StoreError::NotFound)?;
             let state = state.clone();
-            let facts = account.facts.get(name).cloned().unwrap_or_default();
+            let mut facts = account.facts.get(name).cloned().unwrap_or_default();
+            facts.primary_region = Some(account.region.clone());
             let of = account.replicas.entry(name.clone()).or_default();
             of.insert(region.clone());
+            if let Some(facts) = account.facts.get_mut(name) {
+                facts.primary_region = Some(account.region.clone());
+            }
             let values: Vec<(VersionId, SecretValue)> = account
                 .values
                 .iter()
@@ -186,6 +190,9 @@ impl MemoryStore {
             of.remove(&region);
             if of.is_empty() {
                 inner.account.replicas.remove(name);
+                if let Some(facts) = inner.account.facts.get_mut(name) {
+                    facts.primary_region = None;
+                }
             }
         }
         from.as_console_purge(name);
@@ -200,6 +207,12 @@ pub(super) fn call_of(change: &Change) -> Call {
         Change::MoveLabel { .. } => Call::Stage,
         Change::SetAttributes { from, to } if from.tags == to.tags => Call::Update,
         Change::SetAttributes { .. } => Call::Tag,
+        Change::SetOwn { field, to, .. } => match field {
+            OwnField::Policy if to.is_empty() => Call::DeletePolicy,
+            OwnField::Policy => Call::PutPolicy,
+            OwnField::Replicas => Call::Replicate,
+            OwnField::KmsKey | OwnField::Rotation => Call::Update,
+        },
         Change::Restore => Call::Restore,
         Change::Delete { .. }
         | Change::Reschedule { .. }

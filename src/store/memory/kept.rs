@@ -11,8 +11,8 @@ use crate::store::{self, Held, Inspected, NewSecret, Particulars, StoreError};
 /// that is made anew has none of it.
 #[derive(Clone, Default)]
 pub(super) struct Kept {
-    policies: BTreeMap<String, String>,
-    particulars: BTreeMap<String, Particulars>,
+    pub(super) policies: BTreeMap<String, String>,
+    pub(super) particulars: BTreeMap<String, Particulars>,
 }
 
 impl Account {
@@ -22,7 +22,7 @@ impl Account {
     }
 
     /// The ARN of a secret that is not on its way out.
-    fn live_arn(&self, name: &SecretName) -> Result<String, StoreError> {
+    pub(super) fn live_arn(&self, name: &SecretName) -> Result<String, StoreError> {
         let arn = self.known_arn(name)?;
         match self.secrets.get(name) {
             Some(state) if state.lifecycle.is_live() => Ok(arn),
@@ -84,13 +84,6 @@ impl store::Account for MemoryStore {
                 .collect()
         });
         call.answer(held.ok_or(StoreError::NotFound))
-    }
-
-    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
-        let call = self.enter(Call::GetPolicy, Some(name))?;
-        let arn = call.inner.account.live_arn(name);
-        let policy = arn.map(|arn| call.inner.account.kept.policies.get(&arn).cloned());
-        call.answer(policy)
     }
 
     async fn set_policy(&self, name: &SecretName, policy: &str) -> Result<(), StoreError> {

@@ -26,11 +26,11 @@ const fn group(call: Call) -> (&'static str, f64) {
         Call::Get => ("get", 10_000.0),
         Call::Create => ("create", 50.0),
         Call::Delete => ("delete", 50.0),
-        Call::Put | Call::Update | Call::Stage => ("write", 50.0),
+        Call::Put | Call::Update | Call::Stage | Call::Replicate => ("write", 50.0),
         Call::Tag => ("tag", 50.0),
         Call::Restore => ("restore", 50.0),
         Call::ListVersions => ("versions", 50.0),
-        Call::GetPolicy | Call::PutPolicy => ("policy", 50.0),
+        Call::GetPolicy | Call::PutPolicy | Call::DeletePolicy => ("policy", 50.0),
     }
 }
 

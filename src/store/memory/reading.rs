@@ -10,9 +10,22 @@ use crate::model::{
 use crate::store::{Retrieved, StoreError};
 
 impl Account {
-    /// A secret as DescribeSecret shows it: labelled versions only, no digests.
+    /// A secret as ListSecrets shows it: labelled versions only, no digests; of replicas
+    /// and policy nothing.
     pub(super) fn seen(&self, name: &SecretName) -> Option<RemoteSecret> {
+        let mut listed = self.described(name)?;
+        listed.facts.replicas = None;
+        Some(listed)
+    }
+
+    /// A secret as DescribeSecret shows it.
+    pub(super) fn described(&self, name: &SecretName) -> Option<RemoteSecret> {
         let state = self.secrets.get(name)?;
+        let mut facts = self.facts.get(name).cloned().unwrap_or_default();
+        let more = self.kept.particulars.get(&facts.arn);
+        let regions = self.replicas.get(name).into_iter().flatten();
+        let regions = regions.chain(more.into_iter().flat_map(|m| &m.replicas));
+        facts.replicas = Some(regions.map(|region| (region.clone(), None)).collect());
         let versions = state
             .labels
             .values()
@@ -23,7 +36,7 @@ impl Account {
                 versions,
                 ..state.clone()
             },
-            facts: self.facts.get(name).cloned().unwrap_or_default(),
+            facts,
         })
     }
 

@@ -93,6 +93,13 @@ impl SecretStore for Backend {
         }
     }
 
+    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::Model(store) => store.policy(name).await,
+            Self::Remote { store, .. } => store.policy(name).await,
+        }
+    }
+
     async fn read(&self, name: &SecretName, id: &VersionId) -> Result<Retrieved, StoreError> {
         match self {
             Self::Model(store) => store.read(name, id).await,
@@ -224,6 +231,7 @@ fn remote(url: String) -> RemoteConfig {
         scope: Scope::default(),
         direction: Direction::default(),
         on_conflict: strongroom::model::Strategy::Hold,
+        extras: strongroom::model::Extras::default(),
     }
 }
 

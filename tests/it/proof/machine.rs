@@ -257,6 +257,10 @@ impl SecretStore for Actor<'_> {
         through!(self, self.store.describe(name))
     }
 
+    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
+        through!(self, self.store.policy(name))
+    }
+
     async fn read(&self, name: &SecretName, id: &VersionId) -> Result<Retrieved, StoreError> {
         through!(self, self.store.read(name, id))
     }

@@ -59,6 +59,11 @@ impl SecretStore for Watched<'_> {
         self.store.describe(name).await
     }
 
+    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
+        self.enter();
+        self.store.policy(name).await
+    }
+
     async fn read(&self, name: &SecretName, id: &VersionId) -> Result<Retrieved, StoreError> {
         self.enter();
         self.store.read(name, id).await

@@ -44,6 +44,10 @@ impl SecretStore for There<'_> {
         self.store.describe(name).await
     }
 
+    async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
+        self.store.policy(name).await
+    }
+
     async fn read(&self, name: &SecretName, id: &VersionId) -> Result<Retrieved, StoreError> {
         self.store.read(name, id).await
     }
@@ -141,6 +145,7 @@ fn configured(site: &Site, names: &[&str]) {
             scope: Scope::default(),
             direction: Direction::TwoWay,
             on_conflict: strongroom::model::Strategy::Hold,
+            extras: strongroom::model::Extras::default(),
         };
         config.remotes.insert(remote(name), settings);
     }

@@ -148,6 +148,7 @@ impl Expects {
                 label, from: None, ..
             } => format!("{label} on no version"),
             Change::SetAttributes { .. } => "description and tags as they were".to_owned(),
+            Change::SetOwn { field, .. } => format!("{} as it was", field.title()),
             Change::Restore => "labels, description and tags as they were".to_owned(),
             Change::Delete { .. } => match seen.and_then(|s| s.state.current()) {
                 Some(current) => format!("AWSCURRENT on {current}, and all else as it was"),
