@@ -250,7 +250,7 @@ fn rule(table: &Table<'_, '_>) -> Result<Rule, ConfigError> {
         Some(found) => match FieldKind::from_word(&found.value) {
             Some(kind) => Some(kind),
             None => {
-                let rule = "must be current, label, description, tag or lifecycle";
+                let rule = "must be current, label, description, tag, lifecycle, kms_key or policy";
                 return Err(found.refuse(rule));
             }
         },

@@ -306,7 +306,7 @@ fn each_bad_text_is_named_with_key_and_line() {
         ),
         (
             format!("{base}[[policy]]\npath = \"a\"\non_conflict = \"ours\"\nfield = \"kms\"\n"),
-            "line 6: policy.field: must be current, label, description, tag or lifecycle",
+            "line 6: policy.field: must be current, label, description, tag, lifecycle, kms_key or policy",
         ),
         (
             format!("{base}[[policy]]\npath = \"a/**\"\non_conflict = \"ours\"\n"),

@@ -71,8 +71,8 @@ pub enum FieldKind {
 }
 
 impl FieldKind {
-    /// Every kind.
-    pub const ALL: [Self; 9] = [
+    /// Every kind that a rule can be about: replicas and rotation are never in conflict.
+    pub const ALL: [Self; 7] = [
         Self::Current,
         Self::Label,
         Self::Description,
@@ -80,8 +80,6 @@ impl FieldKind {
         Self::Lifecycle,
         Self::KmsKey,
         Self::Policy,
-        Self::Replicas,
-        Self::Rotation,
     ];
 
     /// The word for it in settings.

@@ -30,7 +30,7 @@ pub use execute::{apply_plan, sync};
 pub use report::{Outcome, Report, SyncError};
 
 use crate::model::{
-    Base, Lifecycle, LocalView, RemoteFacts, RemoteName, RemoteView, SecretName, Timestamp,
+    Base, Lifecycle, LocalView, RemoteFacts, RemoteName, RemoteView, SecretName, Sight, Timestamp,
 };
 use crate::plan::{Limits, Plan, Policy, RemotePolicy, Strategies, plan};
 use crate::store::{Progress, SecretStore, StoreError};
@@ -141,7 +141,8 @@ async fn fetch_for<S: SecretStore>(
     lag::confirm(loaded, remote, store, &mut view)
         .await
         .map_err(failed)?;
-    if let Some(earlier) = vault.load_view(remote)? {
+    // One that cannot be read is as good as none.
+    if let Ok(Some(earlier)) = vault.load_view(remote) {
         details::recall(&mut view, &earlier.view);
     }
     let config = vault.config();
@@ -151,8 +152,9 @@ async fn fetch_for<S: SecretStore>(
         .map(|r| r.extras)
         .unwrap_or_default();
     let of = |name: &SecretName, facts: &RemoteFacts| match details {
+        // What is to be replaced is looked at each time.
         Details::AsSet => {
-            !facts.looked && (extras.details || details::waits(loaded, remote, name, extras))
+            (extras.details && !facts.looked) || details::waits(loaded, remote, name, extras)
         }
         Details::All => true,
     };
@@ -282,9 +284,11 @@ async fn refresh<S: SecretStore>(
             }
             let seen = store.describe(name).await;
             match seen {
-                Ok(Some(secret)) => {
-                    view.secrets
-                        .insert(name.clone(), crate::model::Sight::Seen(secret));
+                Ok(Some(mut secret)) => {
+                    if let Some(Sight::Seen(was)) = view.secrets.get(name) {
+                        secret.facts.recall(&was.facts);
+                    }
+                    view.secrets.insert(name.clone(), Sight::Seen(secret));
                 }
                 Ok(None) => {
                     view.secrets.remove(name);
@@ -296,7 +300,7 @@ async fn refresh<S: SecretStore>(
                     });
                 }
                 Err(source) => {
-                    let why = crate::model::Sight::Blocked(source.to_string());
+                    let why = Sight::Blocked(source.to_string());
                     view.secrets.insert(name.clone(), why);
                 }
             }

@@ -446,7 +446,8 @@ fn what_is_set_here_is_for_one_remote() {
         there: there.to_owned(),
     };
     let kms = |id: &str, key: &str| {
-        let body = json!({ "SecretId": id, "KmsKeyId": key });
+        let token = version(9);
+        let body = json!({ "SecretId": id, "ClientRequestToken": token.as_str(), "KmsKeyId": key });
         let answer = ask(&desk, "UpdateSecret", &body);
         assert_eq!(answer["ARN"], json!(id), "{answer}");
     };

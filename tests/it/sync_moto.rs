@@ -6,6 +6,7 @@ mod errors;
 mod killed;
 mod merged;
 mod migrate;
+mod own;
 mod story;
 mod strategies;
 mod watch;

@@ -46,6 +46,11 @@ enum About {
     Tag,
     /// Whether the secret is there at all
     Lifecycle,
+    /// The KMS key
+    #[value(name = "kms_key")]
+    KmsKey,
+    /// The resource policy
+    Policy,
 }
 
 impl From<About> for FieldKind {
@@ -56,6 +61,8 @@ impl From<About> for FieldKind {
             About::Description => Self::Description,
             About::Tag => Self::Tag,
             About::Lifecycle => Self::Lifecycle,
+            About::KmsKey => Self::KmsKey,
+            About::Policy => Self::Policy,
         }
     }
 }
