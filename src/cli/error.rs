@@ -393,9 +393,10 @@ impl From<ResolveError> for CommandError {
             ResolveError::NoLabel(_) => (Exit::Usage, "use --ours or --theirs"),
             ResolveError::NoneHere => (Exit::Guard, "use --theirs, or --to VERSION"),
             ResolveError::Integrity => (
-                Exit::Integrity,
-                "look at both with: strongroom show NAME and aws secretsmanager get-secret-value",
+                Exit::Usage,
+                "look at both with: strongroom get NAME#VERSION; then use --ours or --theirs",
             ),
+            ResolveError::NoCopy(_) => (Exit::Unexpected, "use: strongroom resolve NAME --ours"),
             ResolveError::Invalid(_) => {
                 (Exit::Guard, "see the versions with: strongroom show NAME")
             }

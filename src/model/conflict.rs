@@ -116,6 +116,12 @@ impl fmt::Display for Field {
 }
 
 impl Conflict {
+    /// Whether it is the alarm: one id with two contents, which stops every write to the
+    /// secret and is never decided by a rule (sync.md section 1.9).
+    pub fn is_alarm(&self) -> bool {
+        self.class == Class::Integrity
+    }
+
     /// A name for the conflict made from its content alone, so that two clones that
     /// meet the same conflict record the same bytes. Twelve hex digits.
     pub fn id(&self, secret: &SecretName) -> String {

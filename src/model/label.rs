@@ -8,6 +8,9 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StagingLabel(String);
 
+/// How a label begins that says which id a version was found under.
+const ALIAS: &str = "sr/alias/";
+
 /// A text that cannot be a staging label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a staging label has 1 to 256 characters, this one has {0}")]
@@ -45,6 +48,19 @@ impl StagingLabel {
     /// `SRPUSH`.
     pub fn holding() -> Self {
         Self(Self::HOLDING.to_owned())
+    }
+
+    /// The label that marks `twin` as another content that was found under `id`:
+    /// `sr/alias/<id>/<first eight of the twin>`.
+    pub fn alias(id: &super::VersionId, twin: &super::VersionId) -> Self {
+        let id8: String = twin.as_str().chars().take(8).collect();
+        Self(format!("{ALIAS}{}/{id8}", id.as_str()))
+    }
+
+    /// The id that an alias label is about.
+    pub fn aliased(&self) -> Option<super::VersionId> {
+        let (id, _) = self.0.strip_prefix(ALIAS)?.rsplit_once('/')?;
+        id.parse().ok()
     }
 
     /// The label as text.

@@ -91,4 +91,7 @@ pub struct LocalView {
     /// Secrets whose metadata is not (conflict markers, a bad mac), with the
     /// reason. They are reported, never read, never synced.
     pub blocked: BTreeMap<SecretName, String>,
+    /// The alarms on record, with whichever remote: while one stands, nothing is written
+    /// to its secret anywhere (sync.md section 1.9).
+    pub alarms: BTreeMap<SecretName, Vec<super::Conflict>>,
 }

@@ -156,6 +156,12 @@ impl SecretState {
         false
     }
 
+    /// The id under which a version was found elsewhere, where that is another content's
+    /// here (sync.md section 1.9).
+    pub fn alias_of(&self, twin: &VersionId) -> Option<VersionId> {
+        self.labels_of(twin).find_map(StagingLabel::aliased)
+    }
+
     /// What two sides compare: everything but the versions themselves and the
     /// labels that belong to one side alone.
     pub fn face(&self) -> Face {

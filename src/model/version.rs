@@ -22,6 +22,32 @@ impl VersionId {
         &self.0
     }
 
+    /// The id under which another content that was found under this one is kept
+    /// (sync.md section 1.9). Made from both alone, so that all clones of a vault make
+    /// the same one: a UUID of version 8, the kind for ids of one's own making.
+    pub fn twin(&self, digest: &Digest) -> Self {
+        use sha2::Digest as _;
+        let mut hasher = sha2::Sha256::new();
+        hasher.update(b"strongroom twin\n");
+        hasher.update(digest.0);
+        hasher.update(self.0.as_bytes());
+        let mut bytes: [u8; 16] = [0; 16];
+        for (byte, hashed) in bytes.iter_mut().zip(hasher.finalize()) {
+            *byte = hashed;
+        }
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex = data_encoding::HEXLOWER.encode(&bytes);
+        let groups = [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ];
+        Self(groups.join("-"))
+    }
+
     /// The first eight characters, for people.
     pub fn short(&self) -> String {
         super::escape::Escaped(&self.0.chars().take(8).collect::<String>()).to_string()
@@ -111,6 +137,17 @@ mod tests {
         assert!("x".repeat(65).parse::<VersionId>().is_err());
         let odd = "../../../../etc/passwd\u{1b}[31m 012345";
         assert_eq!(odd.parse::<VersionId>().unwrap().as_str(), odd);
+    }
+
+    #[test]
+    fn a_twin_is_made_of_both_and_fits_where_a_token_does() {
+        let id: VersionId = "x".repeat(64).parse().unwrap();
+        let twin = id.twin(&Digest([1; 32]));
+        assert_eq!(twin, id.twin(&Digest([1; 32])));
+        assert_ne!(twin, id.twin(&Digest([2; 32])));
+        assert_ne!(twin, twin.twin(&Digest([1; 32])));
+        assert!(uuid::Uuid::parse_str(twin.as_str()).is_ok_and(|u| u.get_version_num() == 8));
+        assert_eq!(twin.as_str().parse::<VersionId>(), Ok(twin));
     }
 
     #[test]

@@ -169,7 +169,11 @@ impl Table<'_> {
             let mut decided = Vec::new();
             for conflict in &found.conflicts {
                 let (strategy, by) = self.strategy(conflict);
-                match self.choose(&record, conflict, strategy, &by) {
+                let chosen = match found.aliases.is_empty() {
+                    true => self.choose(&record, conflict, strategy, &by),
+                    false => Err(Waits::Integrity),
+                };
+                match chosen {
                     Ok(choice) => decided.push((conflict.clone(), choice, strategy, by)),
                     Err(why) if strategy == Strategy::Hold && why != Waits::Stops => {}
                     Err(why) => notes.push(note(conflict, strategy, why)),

@@ -199,6 +199,16 @@ impl fmt::Display for Conflict {
             }
             (Some(v), _) => format!("{:?}", Escaped(v).to_string()),
         };
+        if self.is_alarm() {
+            return write!(
+                f,
+                "integrity alarm with {} on {}: one version id has another content there, kept \
+                 here as {}; nothing is written to this secret until it is resolved",
+                self.remote,
+                self.field,
+                show(&self.theirs)
+            );
+        }
         write!(
             f,
             "conflict with {} on {} ({}): here {}, there {}",

@@ -8,6 +8,7 @@ use super::attributes::{Place, TextMerge, TextSide, merge_text};
 use super::draft::Draft;
 use super::labels::{LabelMerge, LabelSide, merge_label};
 use super::seat::Seat;
+use super::twins::may_adopt;
 use super::verdict::Verdict;
 use crate::model::{
     Attributes, Change, Class, Content, Field, Lifecycle, RemoteName, SecretState, StagingLabel,
@@ -208,6 +209,7 @@ impl<'a> Draft<'a> {
                     there: seat.label(label),
                     previous: seat.label(&StagingLabel::previous()),
                     same_value: label.is_current()
+                        && may_adopt(ours, seat)
                         && matches!(
                             contents(ours, labels.get(label), seat),
                             (Some(a @ Content::Value { .. }), Some(b)) if a == b

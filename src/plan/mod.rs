@@ -7,7 +7,8 @@
 //! table and `verdict` decides on existence; `labels`, `attributes` and `own` merge one
 //! field each, `merge` puts the answers together, `carry` turns them into steps,
 //! `draft` tries each step, `remember` says what was agreed; `secret` is the whole.
-//! `decide` answers conflicts where a strategy says how, `choose` is one such answer. `safety` stops a correct plan that deletes too much.
+//! `decide` answers conflicts where a strategy says how, `choose` is one such answer.
+//! `twins` finds one id with two contents. `safety` stops a correct plan that deletes too much.
 
 mod attributes;
 mod carry;
@@ -27,6 +28,7 @@ mod seat;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,10 +37,11 @@ pub use decide::{Answer, By, Strategies, Waits};
 pub use display::describe_change;
 pub use resolve::{Choice, Resolution, ResolveError, resolve};
 pub use safety::{Halt, Limits};
+pub use twins::{own_twin, two_contents};
 
 use crate::model::{
     Base, Change, Conflict, Direction, Extras, Face, LocalView, OwnField, RemoteBase, RemoteName,
-    RemoteView, Scope, SecretBase, SecretName, Strategy,
+    RemoteView, Scope, SecretBase, SecretName, Strategy, VersionId,
 };
 
 /// Which side an action changes.
@@ -129,6 +132,11 @@ pub struct SecretPlan {
     pub answers: Vec<Answer>,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// Versions that are copied under another id than they have on their remote, where
+    /// that id is another content's here: the id here, then the one there.
+    pub aliases: BTreeMap<VersionId, VersionId>,
+    /// Whether another look is needed once this is done.
+    pub again: bool,
 }
 
 impl SecretPlan {
@@ -144,7 +152,7 @@ impl SecretPlan {
             matches!(&a.on, Side::Remote(remote)
                 if a.change == Change::Restore && !self.settled.contains_key(remote))
         });
-        restored || self.notes.iter().any(|n| n.kind == NoteKind::AgreedFirst)
+        self.again || restored || self.notes.iter().any(|n| n.kind == NoteKind::AgreedFirst)
     }
 }
 
@@ -251,15 +259,19 @@ pub fn plan(
             })
             .filter(|(_, _, policy)| policy.scope.contains(name))
             .collect();
-        let one = match local.blocked.get(name) {
-            Some(reason) => SecretPlan {
+        let one = match (local.blocked.get(name), local.alarms.get(name)) {
+            (Some(reason), _) => SecretPlan {
                 notes: vec![Note {
                     remote: None,
                     kind: NoteKind::Blocked(reason.clone()),
                 }],
                 ..SecretPlan::default()
             },
-            None => decide::reconcile(
+            (None, Some(alarms)) => SecretPlan {
+                conflicts: alarms.clone(),
+                ..SecretPlan::default()
+            },
+            (None, None) => decide::reconcile(
                 name,
                 local.secrets.get(name),
                 local.details.get(name),

@@ -1,6 +1,7 @@
 //! A person's answer to a conflict, as an edit of the vault alone. The next plan then
 //! finds a clean push or a clean pull; resolving needs no network.
 
+use super::twins::{resolve_twins, two_contents};
 use crate::model::{
     Attributes, Author, Change, Conflict, Field, Halves, Invalid, Lifecycle, OwnField, Record,
     SecretState, StagingLabel, VersionId, travels,
@@ -40,9 +41,12 @@ pub enum ResolveError {
     /// name, and a live secret needs one.
     #[error("the vault has no current version of its own to keep")]
     NoneHere,
-    /// One id with two contents needs another tool than a choice of sides.
-    #[error("two contents under one version id cannot be resolved by choosing a side")]
+    /// One id with two contents is a choice between these two.
+    #[error("one version id with two contents can only be answered with one of the two")]
     Integrity,
+    /// What is here goes on under an id of its own, and is not there under it yet.
+    #[error("the content of version {0} has no copy under an id of its own yet")]
+    NoCopy(VersionId),
     /// The model refuses the result.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -55,8 +59,11 @@ pub fn resolve(
     conflict: &Conflict,
     choice: &Choice,
 ) -> Result<Resolution, ResolveError> {
-    if conflict.class == crate::model::Class::Integrity {
-        return Err(ResolveError::Integrity);
+    if let Some((doubtful, label)) = two_contents(&record.state, conflict) {
+        return resolve_twins(record, conflict, &doubtful, label, choice);
+    }
+    if conflict.is_alarm() {
+        return Err(ResolveError::Stale);
     }
     match &conflict.field {
         Field::Label(label) => resolve_label(record, conflict, label, choice),
@@ -201,7 +208,7 @@ fn resolve_own(
 
 /// A conflict about a field of a secret that is deleted or scheduled here is about one
 /// that lives over there and is to live here again: only then can it be changed.
-fn bring_back(record: &mut Record, conflict: &Conflict) -> Result<(), Invalid> {
+pub(super) fn bring_back(record: &mut Record, conflict: &Conflict) -> Result<(), Invalid> {
     if record.state.lifecycle.is_live() {
         return Ok(());
     }
@@ -322,7 +329,7 @@ pub(super) fn lost_label(state: &SecretState, lost: &VersionId) -> Option<Stagin
 }
 
 /// Gives a version that lost such a label.
-fn keep(
+pub(super) fn keep(
     record: &mut Record,
     lost: &VersionId,
 ) -> Result<Option<(StagingLabel, VersionId)>, ResolveError> {

@@ -46,6 +46,9 @@ pub(super) fn reconcile(
 impl<'a> Draft<'a> {
     fn decide(&mut self, seats: &mut [Seat<'a>], all: &Snapshot) {
         self.refuse_what_may_not_be(seats);
+        if self.find_twins(seats) {
+            return;
+        }
         for seat in seats.iter() {
             if let Verdict::Conflict(class) = seat.verdict {
                 self.conflict(seat, Field::Lifecycle, class);
@@ -234,7 +237,7 @@ impl<'a> Draft<'a> {
         let old = seat.base.and_then(|b| b.pair.as_ref()).map(|p| &p.arn);
         let suffix = old
             .and_then(|arn| arn.rsplit_once('-'))
-            .map_or("", |(_, s)| s);
+            .map_or("deleted", |(_, s)| s);
         let to = format!("{}@{suffix}", self.name).parse::<SecretName>();
         let Ok(to) = to else {
             self.note(

@@ -1,10 +1,15 @@
 //! Reads values where ids alone cannot tell: at a first meeting, whether they are the
-//! same (sync.md section 1.11); where the newest version is to win, when they were made.
+//! same (sync.md section 1.11), under two ids or under one; where a remote's label comes
+//! to be on an id that is here already, whether that is the same version (section 1.9);
+//! where the newest version is to win, when they were made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Prepared, is_local, prepare_from};
-use crate::model::{Class, Content, Field, RemoteName, SecretName, Sight, VersionId};
+use crate::model::{
+    Class, Content, Field, RemoteName, RemoteSecret, SecretName, Sight, StagingLabel, VersionId,
+    travels,
+};
 use crate::plan::{NoteKind, Policy, Waits};
 use crate::store::{BATCH, Progress, Retrieved, SecretStore, StoreError};
 use crate::vault::Vault;
@@ -18,7 +23,8 @@ type Wanted = (SecretName, VersionId);
 /// them. The values are read by twenties and dropped at once.
 ///
 /// Digests need the key; a locked vault, or a value that cannot be read, leaves the
-/// conflict.
+/// conflict, and one id is taken for one version. A secret that could not be compared
+/// since the remote answers no more is blocked.
 pub async fn compare<S: SecretStore>(
     vault: &Vault,
     stores: &BTreeMap<RemoteName, S>,
@@ -27,7 +33,15 @@ pub async fn compare<S: SecretStore>(
     progress: &dyn Progress,
 ) -> Prepared {
     let keys = vault.keys();
-    let unknown = unknown(&prepared, keys.is_some());
+    let mut unknown = unknown(&prepared, keys.is_some());
+    let doubted = match keys {
+        Some(_) => doubted(&prepared),
+        None => BTreeMap::new(),
+    };
+    for (remote, wanted) in &doubted {
+        let of = unknown.entry(remote.clone()).or_default();
+        of.extend(wanted.iter().cloned());
+    }
     let total = unknown.values().map(BTreeSet::len).sum();
     if total == 0 {
         return prepared;
@@ -48,16 +62,27 @@ pub async fn compare<S: SecretStore>(
             .chunks(BATCH)
             .map(|some| (some, true))
             .chain(others.chunks(BATCH).map(|some| (some, false)));
+        let mut open = doubted.get(&remote).cloned().unwrap_or_default();
         for (some, current) in batches {
             let values = if current {
                 read(store, some).await
             } else {
                 read_singly(store, some).await
             };
-            let Ok(values) = values else {
-                // The run itself meets the same error, and reports it.
-                break;
+            let values = match values {
+                Ok(values) => values,
+                // The run itself meets the same error, and reports it; where it has no
+                // value to read it must not go on as if it had compared.
+                Err(error) => {
+                    for (name, _) in std::mem::take(&mut open) {
+                        view.secrets.insert(name, Sight::Blocked(error.to_string()));
+                    }
+                    break;
+                }
             };
+            for wanted in some {
+                open.remove(wanted);
+            }
             for ((name, id), value) in some.iter().zip(values) {
                 let seen = match view.secrets.get_mut(name) {
                     Some(Sight::Seen(seen)) => seen.state.versions.get_mut(id),
@@ -111,6 +136,73 @@ fn unknown(prepared: &Prepared, digests: bool) -> BTreeMap<RemoteName, BTreeSet<
         }
     }
     unknown
+}
+
+/// What a remote has under ids that are somebody else's already: the vault's, or another
+/// remote's that is met at the same time. Only what is new since the last agreement is
+/// looked at, so that it is read once.
+fn doubted(prepared: &Prepared) -> BTreeMap<RemoteName, BTreeSet<Wanted>> {
+    let mut doubted: BTreeMap<RemoteName, BTreeSet<Wanted>> = BTreeMap::new();
+    let mut met: BTreeMap<Wanted, BTreeSet<RemoteName>> = BTreeMap::new();
+    for (remote, view) in &prepared.views {
+        for (name, sight) in &view.secrets {
+            let Sight::Seen(seen) = sight else {
+                continue;
+            };
+            let record = prepared.loaded.records.get(name);
+            if record.is_none() && !prepared.plan.secrets.contains_key(name) {
+                continue;
+            }
+            if record.is_some_and(|r| r.conflicts.iter().any(crate::model::Conflict::is_alarm)) {
+                continue;
+            }
+            let base = record.and_then(|r| r.base.get(remote)?.pair.as_ref());
+            let base = base.filter(|p| p.arn == seen.facts.arn);
+            for (label, id) in new_labels(seen, base.map(|p| &p.remote.labels)) {
+                // What was seen of it there is what is there, unless there are two.
+                let seen_then = base.is_some_and(|p| p.remote.labels.values().any(|v| v == id));
+                let is_doubtful = |l: &StagingLabel| l.aliased().as_ref() == Some(id);
+                let two = record.is_some_and(|r| r.state.labels.keys().any(is_doubtful));
+                if seen_then && !two {
+                    continue;
+                }
+                let here = record.and_then(|r| r.state.versions.get(id));
+                let wanted = (name.clone(), id.clone());
+                if here.is_some_and(crate::model::VersionMeta::has_value) {
+                    doubted.entry(remote.clone()).or_default().insert(wanted);
+                } else if base.is_none() && label.is_current() {
+                    met.entry(wanted).or_default().insert(remote.clone());
+                }
+            }
+        }
+    }
+    for (wanted, remotes) in met.into_iter().filter(|(_, remotes)| remotes.len() > 1) {
+        for remote in remotes {
+            doubted.entry(remote).or_default().insert(wanted.clone());
+        }
+    }
+    doubted
+}
+
+/// The labels that are on another version than was agreed, and that version not read yet;
+/// where nothing was, AWSCURRENT alone, which can be read by twenties.
+fn new_labels<'s>(
+    seen: &'s RemoteSecret,
+    agreed: Option<&'s BTreeMap<StagingLabel, VersionId>>,
+) -> impl Iterator<Item = (&'s StagingLabel, &'s VersionId)> {
+    let state = &seen.state;
+    let live = state.lifecycle.is_live();
+    state.labels.iter().filter(move |(label, id)| {
+        let unread = state
+            .versions
+            .get(*id)
+            .is_some_and(|v| v.content == Content::Unread);
+        let new = match agreed {
+            None => label.is_current(),
+            Some(agreed) => travels(label) && agreed.get(*label) != Some(*id),
+        };
+        live && unread && new
+    })
 }
 
 /// Reads current versions in one call, or one by one where that call is not allowed.

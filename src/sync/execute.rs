@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 
 use super::compare::compare;
 use super::gather::{Gathered, gather};
-use super::push::{Pushed, push};
+use super::push::{Other, Pushed, push};
 use super::report::{Outcome, Report, SyncError};
 use super::settle::{self, Stop, fold, replace_conflicts, secure};
 use super::{Options, Prepared, fetch_all, prepare_from, refresh};
@@ -310,6 +310,17 @@ impl<'a, S: SecretStore> Run<'a, S> {
             {
                 let outcome = pushed.outcome.clone();
                 self.report.outcomes.insert(name.clone(), outcome);
+                if let Some(other) = &pushed.other {
+                    let known = records.get(name).and_then(Option::as_ref);
+                    match self.raise(&mut tx, prepared, name, known, plan, other) {
+                        Ok(record) => {
+                            saved.push(name);
+                            tx.put(record);
+                        }
+                        Err(Stop::Outcome(_)) => {}
+                        Err(Stop::Vault(error)) => return Err(error.into()),
+                    }
+                }
                 if seeded!(AdvanceOnSkip)
                     && let Some(mut record) = tx.record(name)?
                 {
@@ -410,6 +421,32 @@ impl<'a, S: SecretStore> Run<'a, S> {
         }
         tx.put(record);
         Ok(true)
+    }
+
+    /// Keeps what a remote has under an id of the vault's, and the alarm.
+    fn raise(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        prepared: &Prepared,
+        name: &SecretName,
+        known: Option<&Record>,
+        plan: &SecretPlan,
+        other: &Other,
+    ) -> Result<Record, Stop> {
+        let Some(mut record) = same_as_planned(tx, name, known)? else {
+            return Err(Stop::Outcome(Outcome::Again));
+        };
+        let sight = prepared.views.get(&other.remote);
+        let sight = sight.and_then(|v| v.secrets.get(name));
+        let alarm = settle::keep_other(tx, &mut record, plan, sight, other)?;
+        let raised = (name.clone(), alarm.clone());
+        if !self.report.conflicts.contains(&raised) {
+            self.report.conflicts.push(raised);
+        }
+        record.conflicts.push(alarm);
+        record.conflicts.sort();
+        record.conflicts.dedup();
+        Ok(record)
     }
 
     fn remember_git(&mut self, git: &Committed) {

@@ -27,7 +27,10 @@ pub(super) struct Gathered {
 struct Wanted<'a> {
     remote: &'a RemoteName,
     name: &'a SecretName,
+    /// Its id here.
     id: &'a VersionId,
+    /// Its id there, which is another one where this is taken here.
+    there: &'a VersionId,
 }
 
 /// Reads every value that the plan copies into the vault and that can be read
@@ -55,9 +58,15 @@ pub(super) async fn gather<S: SecretStore>(
                 }
                 continue;
             };
-            let wanted = Wanted { remote, name, id };
+            let there = secret.aliases.get(id).unwrap_or(id);
+            let wanted = Wanted {
+                remote,
+                name,
+                id,
+                there,
+            };
             let is_current = match views.get(remote).and_then(|v| v.secrets.get(name)) {
-                Some(Sight::Seen(seen)) => seen.state.current() == Some(id),
+                Some(Sight::Seen(seen)) => seen.state.current() == Some(there),
                 _ => false,
             };
             if is_current {
@@ -97,7 +106,7 @@ pub(super) async fn gather<S: SecretStore>(
                     match value {
                         // AWSCURRENT moved since the listing: the plan is about
                         // the version it named.
-                        Ok(value) if value.id != *wanted.id => again.push(wanted),
+                        Ok(value) if value.id != *wanted.there => again.push(wanted),
                         value => {
                             got.put(wanted, value);
                             progress.advance(1);
@@ -123,7 +132,7 @@ pub(super) async fn gather<S: SecretStore>(
     let mut answers = futures_util::stream::iter(ones)
         .map(|wanted| async move {
             let answer = match stores.get(wanted.remote) {
-                Some(store) => store.read(wanted.name, wanted.id).await,
+                Some(store) => store.read(wanted.name, wanted.there).await,
                 None => Err(StoreError::NotFound),
             };
             (wanted, answer)

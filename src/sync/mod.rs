@@ -30,7 +30,8 @@ pub use execute::{apply_plan, sync};
 pub use report::{Outcome, Report, SyncError};
 
 use crate::model::{
-    Base, Lifecycle, LocalView, RemoteFacts, RemoteName, RemoteView, SecretName, Sight, Timestamp,
+    Base, Conflict, Lifecycle, LocalView, RemoteFacts, RemoteName, RemoteView, SecretName, Sight,
+    Timestamp,
 };
 use crate::plan::{Limits, Plan, Policy, RemotePolicy, Strategies, plan};
 use crate::store::{Progress, SecretStore, StoreError};
@@ -235,6 +236,11 @@ pub fn local_view(loaded: &Loaded) -> LocalView {
         local.secrets.0.insert(name.clone(), record.state.clone());
         if !record.details.is_empty() {
             local.details.insert(name.clone(), record.details.clone());
+        }
+        let alarms = record.conflicts.iter().filter(|c| c.is_alarm());
+        let alarms: Vec<Conflict> = alarms.cloned().collect();
+        if !alarms.is_empty() {
+            local.alarms.insert(name.clone(), alarms);
         }
     }
     for (title, reason) in &loaded.blocked {

@@ -11,7 +11,7 @@ use crate::model::{
     Sight, VersionId, travels,
 };
 use crate::plan::{SecretPlan, Side};
-use crate::store::{SecretStore, StoreError};
+use crate::store::{Retrieved, SecretStore, StoreError};
 use crate::vault::Vault;
 
 /// How often a remote is looked at until it shows what was just written. All of its
@@ -25,6 +25,15 @@ pub(super) struct Pushed {
     pub(super) seen: BTreeMap<RemoteName, Option<RemoteSecret>>,
     /// How many steps were taken.
     pub(super) steps: usize,
+    /// Another content than the vault's under one of its ids.
+    pub(super) other: Option<Other>,
+}
+
+/// What a remote has under an id that it refused to take from the vault.
+pub(super) struct Other {
+    pub(super) remote: RemoteName,
+    pub(super) id: VersionId,
+    pub(super) found: Retrieved,
 }
 
 /// Carries out every remote action of one secret. `record` already holds every
@@ -40,6 +49,7 @@ pub(super) async fn push<S: SecretStore>(
         outcome: Outcome::Done,
         seen: BTreeMap::new(),
         steps: 0,
+        other: None,
     };
     let mut remotes: Vec<&RemoteName> = Vec::new();
     for action in &plan.actions {
@@ -82,6 +92,17 @@ pub(super) async fn push<S: SecretStore>(
                 pushed.outcome = Outcome::Integrity(why);
                 break;
             }
+            Err(Stop::Taken(id)) => {
+                pushed.outcome = Outcome::Integrity(format!(
+                    "version {id} exists on {remote} with other content"
+                ));
+                // Not readable: then the refusal is all there is to say.
+                if let Ok(found) = store.read(&record.name, &id).await {
+                    let remote = remote.clone();
+                    pushed.other = Some(Other { remote, id, found });
+                }
+                break;
+            }
             Err(Stop::Store(error)) => {
                 pushed.outcome = Outcome::Failed {
                     remote: remote.clone(),
@@ -97,6 +118,8 @@ pub(super) async fn push<S: SecretStore>(
 enum Stop {
     Superseded(String),
     Integrity(String),
+    /// The id has another content there.
+    Taken(VersionId),
     Store(StoreError),
 }
 
@@ -104,9 +127,7 @@ impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Changed(why) => Self::Superseded(why.to_string()),
-            StoreError::VersionMismatch(id) => Self::Integrity(format!(
-                "version {id} exists on the remote with other content"
-            )),
+            StoreError::VersionMismatch(id) => Self::Taken(id),
             error => Self::Store(error),
         }
     }

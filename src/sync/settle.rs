@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::gather::Gathered;
-use super::push::{Pushed, superseded_here};
+use super::push::{Other, Pushed, superseded_here};
 use super::report::Outcome;
 use crate::model::{
-    Author, Change, Content, Face, Invalid, Lifecycle, Record, RemoteBase, RemoteName,
-    RemoteSecret, SecretName, StagingLabel, VersionId, VersionMeta,
+    Author, Change, Class, Conflict, Content, Face, Field, Invalid, Lifecycle, Origin, Record,
+    RemoteBase, RemoteName, RemoteSecret, SecretName, Sight, StagingLabel, VersionId, VersionMeta,
 };
 use crate::plan::{Plan, SecretPlan, Side, resolve};
 use crate::store::{Retrieved, StoreError};
@@ -51,7 +51,8 @@ pub(super) fn secure(
     for (at, action) in plan.actions.iter().enumerate() {
         answer(record, plan, at)?;
         if let (Side::Local, Change::AddVersion { id, meta, .. }) = (&action.on, &action.change) {
-            folded.copied += usize::from(copy(tx, record, id, meta, got)?);
+            let alias = plan.aliases.get(id);
+            folded.copied += usize::from(copy(tx, record, id, meta, alias, got)?);
         }
     }
     answer(record, plan, plan.actions.len())?;
@@ -89,7 +90,7 @@ pub(super) fn fold(
         };
         match &action.change {
             Change::AddVersion { id, meta, .. } => {
-                if copy(tx, record, id, meta, got)? {
+                if copy(tx, record, id, meta, plan.aliases.get(id), got)? {
                     folded.copied += 1;
                     fresh.insert(id);
                 }
@@ -128,6 +129,70 @@ pub(super) fn fold(
     Ok(folded)
 }
 
+/// Keeps another content of one of the vault's ids as a version of its own, and says
+/// what the alarm is (sync.md section 1.9).
+pub(super) fn keep_other(
+    tx: &mut Transaction<'_>,
+    record: &mut Record,
+    plan: &SecretPlan,
+    sight: Option<&Sight>,
+    other: &Other,
+) -> Result<Conflict, Stop> {
+    let Other { remote, id, found } = other;
+    let kind = found.value.kind();
+    let digest = tx.digest(&found.value)?;
+    let content = Content::Value { kind, digest };
+    let here = record.state.versions.get(id).map(|v| v.content);
+    if here.is_none_or(|here| here == content) {
+        return Err(Stop::Outcome(Outcome::Again));
+    }
+    let twin = id.twin(&digest);
+    let author = Author::From(remote);
+    if !record.state.versions.contains_key(&twin) {
+        tx.add_value(&record.name, &twin, &found.value, found.created)?;
+        let meta = VersionMeta {
+            created: found.created,
+            content,
+            parent: Some(id.clone()),
+            origin: Origin::Remote(remote.clone()),
+        };
+        let (id, labels) = (twin.clone(), Vec::new());
+        record.apply(&Change::AddVersion { id, meta, labels }, author)?;
+    }
+    let label = StagingLabel::alias(id, &twin);
+    if !record.state.labels.contains_key(&label) {
+        let (from, to) = (None, Some(twin.clone()));
+        record.apply(&Change::MoveLabel { label, from, to }, author)?;
+    }
+    // The label it was to get there, AWSCURRENT before all others.
+    let mut wanted: Vec<&StagingLabel> = plan
+        .actions
+        .iter()
+        .filter(|a| a.on == Side::Remote(remote.clone()))
+        .filter_map(|a| match &a.change {
+            Change::MoveLabel { label, to, .. } if to.as_ref() == Some(id) => Some(label),
+            _ => None,
+        })
+        .collect();
+    wanted.sort_by_key(|l| !l.is_current());
+    let label = wanted
+        .first()
+        .map_or_else(StagingLabel::current, |l| (*l).clone());
+    let there = match sight {
+        Some(Sight::Seen(seen)) => seen.state.labels.get(&label),
+        _ => None,
+    };
+    let text = |id: Option<&VersionId>| id.map(|id| id.as_str().to_owned());
+    Ok(Conflict {
+        remote: remote.clone(),
+        class: Class::Integrity,
+        base: text(there),
+        ours: text(record.state.labels.get(&label)),
+        theirs: text(Some(&twin)),
+        field: Field::Label(label),
+    })
+}
+
 /// The conflicts of a record after a plan: those of the remotes it was about are
 /// what it found, those of others stay.
 pub(super) fn replace_conflicts(record: &mut Record, plan: &Plan, found: &SecretPlan) {
@@ -136,13 +201,16 @@ pub(super) fn replace_conflicts(record: &mut Record, plan: &Plan, found: &Secret
         .retain(|c| !plan.remotes.contains(&c.remote));
     record.conflicts.extend(found.conflicts.iter().cloned());
     record.conflicts.sort();
+    record.conflicts.dedup();
 }
 
+/// Copies one version. `alias` is its id on the remote, where it gets another one here.
 fn copy(
     tx: &mut Transaction<'_>,
     record: &mut Record,
     id: &VersionId,
     meta: &VersionMeta,
+    alias: Option<&VersionId>,
     got: &Gathered,
 ) -> Result<bool, Stop> {
     let known = record.state.versions.get(id).map(|v| v.content);
@@ -168,7 +236,15 @@ fn copy(
                 };
                 date <= *created
             };
-            meta.parent = meta.parent.filter(older);
+            if let Some(there) = alias {
+                if there.twin(&digest) != *id {
+                    return Err(Stop::Outcome(Outcome::Superseded(
+                        "its content on the remote is another one again".to_owned(),
+                    )));
+                }
+            } else {
+                meta.parent = meta.parent.filter(older);
+            }
         }
         // Registered by a rotation, and not filled yet.
         Some(Err(StoreError::NoValue(_))) => {
@@ -180,8 +256,8 @@ fn copy(
         }
         Some(Err(error)) => {
             let remote = match &meta.origin {
-                crate::model::Origin::Remote(remote) => remote.clone(),
-                crate::model::Origin::Local => {
+                Origin::Remote(remote) => remote.clone(),
+                Origin::Local => {
                     return Err(Stop::Outcome(Outcome::Superseded(error.to_string())));
                 }
             };

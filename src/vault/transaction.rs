@@ -187,6 +187,11 @@ impl Transaction<'_> {
         Ok(digest)
     }
 
+    /// The keyed digest of a value, without adding it.
+    pub fn digest(&self, value: &SecretValue) -> Result<Digest, VaultError> {
+        Ok(self.keys.digest(value)?)
+    }
+
     /// Notes `now` as the time of the change in every record gathered that differs
     /// from the one on disk. For what a person does here; a sync must not, since what
     /// it writes depends on nothing but the remotes.

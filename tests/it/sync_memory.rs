@@ -13,5 +13,6 @@ mod pull;
 mod push;
 mod several;
 mod strategies;
+mod twins;
 mod watch;
 pub(crate) mod world;

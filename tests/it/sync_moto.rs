@@ -9,4 +9,5 @@ mod migrate;
 mod own;
 mod story;
 mod strategies;
+mod twins;
 mod watch;

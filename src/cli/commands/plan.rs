@@ -7,7 +7,9 @@ use clap::Args;
 
 use self::saved::{SavedSecret, read, save};
 use super::DONE;
-use super::sync::{Which, confirm_first, finish, look, options, print_plan, say_cost, skipped};
+use super::sync::{
+    Which, alarmed, confirm_first, finish, look, options, print_plan, say_cost, skipped,
+};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
@@ -36,12 +38,22 @@ pub struct Plan {
     detailed_exitcode: bool,
 }
 
+/// What was planned.
+enum Made {
+    Quiet,
+    Something,
+    /// One version id has two contents.
+    Alarm(Exit),
+}
+
 impl Plan {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         let detailed = self.detailed_exitcode;
         match self.make(ctx) {
-            Ok(quiet) if !detailed || quiet => DONE,
-            Ok(_) => Ok(Exit::Usage),
+            Ok(Made::Alarm(exit)) => Ok(exit),
+            Ok(Made::Quiet) => DONE,
+            Ok(Made::Something) if detailed => Ok(Exit::Usage),
+            Ok(Made::Something) => DONE,
             Err(error) if detailed => Err(CommandError {
                 exit: Exit::Unexpected,
                 ..error
@@ -50,8 +62,7 @@ impl Plan {
         }
     }
 
-    /// True if there is nothing to do.
-    fn make(&self, ctx: &Context) -> Result<bool, CommandError> {
+    fn make(&self, ctx: &Context) -> Result<Made, CommandError> {
         // A saved plan carries a mac, which takes the key.
         let vault = if self.output.is_some() {
             ctx.unlocked()?
@@ -84,7 +95,11 @@ impl Plan {
                 path.display()
             ));
         }
-        Ok(prepared.plan.is_quiet() && skipped(prepared.plan.notes()) == 0)
+        if let Some(exit) = alarmed(ctx, &prepared) {
+            return Ok(Made::Alarm(exit));
+        }
+        let quiet = prepared.plan.is_quiet() && skipped(prepared.plan.notes()) == 0;
+        Ok(if quiet { Made::Quiet } else { Made::Something })
     }
 }
 

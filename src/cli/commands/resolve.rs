@@ -1,4 +1,5 @@
 mod merge;
+mod twins;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ use crate::plan::{Choice, ResolveError, resolve};
 /// With --merge, values that are JSON objects are merged by key: what one side alone
 /// changed since the common version is taken from it; whatever both changed is asked
 /// about, or said with --ours-for and --theirs-for. The result is a new version.
+///
+/// One version id with two contents is decided with --ours or --theirs alone. Neither
+/// content is changed or lost: what wins goes on under an id of its own.
 ///
 /// Example: strongroom resolve prod/db --ours
 #[derive(Debug, Args)]
@@ -109,9 +113,12 @@ impl Resolve {
             wanted = labels;
         }
         let mut lost = Vec::new();
+        let mut explained = Vec::new();
         for conflict in &wanted {
+            let twins = twins::before(&vault, &mut tx, &mut record, conflict, &choice)?;
             let done = resolve(&mut record, conflict, &choice)?;
             lost.extend(done.kept);
+            explained.extend(twins.map(|t| t.explain(conflict, &choice)));
         }
         tx.put(record);
         commit(ctx, tx, &format!("resolve {}", self.name))?;
@@ -123,6 +130,9 @@ impl Resolve {
             };
             ctx.ui
                 .status(&format!("{} of {}: {side}", conflict.field, self.name));
+        }
+        for text in explained {
+            ctx.ui.status(&text);
         }
         for (label, id) in lost {
             ctx.ui

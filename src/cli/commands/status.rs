@@ -8,7 +8,7 @@ use crate::cli::context::{Context, now};
 use crate::cli::error::CommandResult;
 use crate::cli::freshness;
 use crate::cli::show::{age, count};
-use crate::model::{RemoteName, Sight};
+use crate::model::{Conflict, RemoteName, SecretName, Sight};
 use crate::plan::{NoteKind, Side};
 use crate::sync::{policy_of, prepare};
 use crate::vault::{Fetched, Loaded, Sights};
@@ -42,6 +42,12 @@ impl Status {
             .filter(|r| r.state.lifecycle.is_live())
             .count();
         let conflicts: usize = loaded.records.values().map(|r| r.conflicts.len()).sum();
+        let alarmed: Vec<&SecretName> = loaded
+            .records
+            .values()
+            .filter(|r| r.conflicts.iter().any(Conflict::is_alarm))
+            .map(|r| &r.name)
+            .collect();
         super::ls::report_blocked(ctx, &loaded);
         let mut remotes: Vec<Value> = Vec::new();
         let mut lines = Vec::new();
@@ -124,6 +130,7 @@ impl Status {
                 "Vault": vault.root().display().to_string(),
                 "Secrets": live,
                 "Conflicts": conflicts,
+                "Alarms": alarmed.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
                 "Blocked": loaded.blocked,
                 "Verified": loaded.verified,
                 "Remotes": remotes,
@@ -155,6 +162,11 @@ impl Status {
         if names.is_empty() {
             ctx.ui
                 .hint("add a remote with: strongroom remote add NAME --region REGION");
+        }
+        for name in alarmed {
+            ctx.ui.line(&format!(
+                "{name}: one version id has two contents; nothing is written to it anywhere until it is resolved"
+            ))?;
         }
         if conflicts > 0 {
             ctx.ui.line(&format!(

@@ -147,7 +147,7 @@ fn synchronise(
             prepared
                 .plan
                 .check(&prepared.base, &prepared.views, options.limits)?;
-            return super::DONE;
+            return Ok(alarmed(ctx, &prepared).unwrap_or(Exit::Ok));
         }
         // Before anybody is asked anything: what stops the run needs no answer.
         prepared
@@ -399,6 +399,23 @@ pub(super) fn skipped<'a>(notes: impl Iterator<Item = (&'a SecretName, &'a Note)
     names.len()
 }
 
+/// The exit code of a plan with an alarm in it.
+pub(super) fn alarmed(ctx: &Context, prepared: &Prepared) -> Option<Exit> {
+    let any = prepared.plan.conflicts().any(|(_, c)| c.is_alarm());
+    any.then(|| {
+        hint_alarm(ctx);
+        Exit::Integrity
+    })
+}
+
+/// What to do where one version id has two contents.
+pub(super) fn hint_alarm(ctx: &Context) {
+    ctx.ui.hint(
+        "compare both with: strongroom get NAME#VERSION; decide with: strongroom resolve NAME \
+         --ours (or --theirs); no rule decides it",
+    );
+}
+
 /// Says how a run went, and turns it into an exit code.
 pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
     let ui = &ctx.ui;
@@ -446,6 +463,7 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
             ui.status(&format!("{name}: {answer}"));
         }
     }
+    integrity |= report.conflicts.iter().any(|(_, c)| c.is_alarm());
     for (name, conflict) in &report.conflicts {
         ui.warn(&format!("{name}: {conflict}"));
     }
@@ -492,6 +510,7 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
         return Err(error.hint("run it again: it goes on where it stopped"));
     }
     if integrity {
+        hint_alarm(ctx);
         return Ok(Exit::Integrity);
     }
     if failed > 0 {

@@ -16,6 +16,7 @@ mod policy;
 mod printed;
 mod several;
 mod strategies;
+mod twins;
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use strongroom::model::{
     SecretName, SecretState, SecretValue, StagingLabel, Strategy, Timestamp, VersionId,
     VersionMeta,
 };
-use strongroom::plan::{Choice, Limits, Policy, RemotePolicy, Strategies, resolve};
+use strongroom::plan::{Choice, Limits, Policy, RemotePolicy, Strategies, own_twin, resolve};
 use strongroom::store::{MemoryStore, SecretStore, Silent};
 use strongroom::sync::{Options, Outcome, Report, SyncError, sync};
 use strongroom::vault::{Durability, InitOptions, Transaction, Vault};
@@ -505,10 +505,32 @@ impl Site {
             let conflicts: Vec<Conflict> = std::mem::take(&mut record.conflicts);
             assert!(!conflicts.is_empty(), "{secret} has no conflict");
             for conflict in conflicts {
+                if let (Choice::Ours, Some((of, copy))) = (choice, own_twin(&record, &conflict)) {
+                    self.copy(tx, &mut record, of, copy);
+                }
                 resolve(&mut record, &conflict, choice).unwrap();
             }
             tx.put(record);
         });
+    }
+
+    fn copy(&self, tx: &mut Transaction<'_>, record: &mut Record, of: VersionId, copy: VersionId) {
+        if record.state.versions.contains_key(&copy) {
+            return;
+        }
+        let value = self.vault.read(record, &of).unwrap();
+        let created = record.state.versions[&of].created;
+        let digest = tx.add_value(&record.name, &copy, &value, created).unwrap();
+        let kind = value.kind();
+        let meta = VersionMeta {
+            created,
+            content: Content::Value { kind, digest },
+            parent: Some(of),
+            origin: Origin::Local,
+        };
+        let (id, labels) = (copy, Vec::new());
+        let change = Change::AddVersion { id, meta, labels };
+        record.apply(&change, Author::Here).unwrap();
     }
 
     pub(crate) fn records(&self) -> BTreeMap<SecretName, Record> {

@@ -12,7 +12,7 @@ use crate::model::{
     Change, Conflict, Content, Field, KeyPath, Kind, Merged, Origin, Pick, Record, SecretValue,
     Stamp, VersionId, VersionMeta, merge_members,
 };
-use crate::plan::Choice;
+use crate::plan::{Choice, two_contents};
 use crate::vault::{Transaction, Vault};
 
 /// A merge that leaves nothing open.
@@ -61,7 +61,7 @@ pub(super) fn merge(
             .hint("merge one after the other, with a sync in between: add --remote REMOTE"));
         }
     };
-    if conflict.class == crate::model::Class::Integrity {
+    if two_contents(&record.state, &conflict).is_some() {
         return Err(crate::plan::ResolveError::Integrity.into());
     }
     let side = |id: &Option<String>, which: &str| -> Result<VersionId, CommandError> {
