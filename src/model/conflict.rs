@@ -62,10 +62,12 @@ pub enum Class {
     Rewound,
     /// One id, two contents.
     Integrity,
+    /// Two clones of the vault changed it, and git brought them together.
+    Clones,
 }
 
 impl Class {
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 12] = [
         (Self::Edit, "edit/edit"),
         (Self::CreateCreate, "create/create"),
         (Self::EditDelete, "edit/delete"),
@@ -77,6 +79,7 @@ impl Class {
         (Self::RemoteRemote, "remote/remote"),
         (Self::Rewound, "rewound"),
         (Self::Integrity, "integrity"),
+        (Self::Clones, "clone/clone"),
     ];
 
     /// The word for it in formats and plans.
@@ -120,6 +123,11 @@ impl Conflict {
     /// secret and is never decided by a rule (sync.md section 1.9).
     pub fn is_alarm(&self) -> bool {
         self.class == Class::Integrity
+    }
+
+    /// Whether the other side is another clone of the vault, and no remote.
+    pub fn is_between_clones(&self) -> bool {
+        self.class == Class::Clones
     }
 
     /// A name for the conflict made from its content alone, so that two clones that

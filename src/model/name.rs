@@ -92,6 +92,12 @@ pub struct RemoteName(String);
 pub struct RemoteNameError(String);
 
 impl RemoteName {
+    /// What stands in a conflict's place of a remote where the other side is another
+    /// clone of the vault, met by git.
+    pub fn other_clone() -> Self {
+        Self("git".to_owned())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -209,6 +209,15 @@ impl fmt::Display for Conflict {
                 show(&self.theirs)
             );
         }
+        if self.is_between_clones() {
+            return write!(
+                f,
+                "conflict between two clones on {}: here {}, there {}",
+                self.field,
+                show(&self.ours),
+                show(&self.theirs)
+            );
+        }
         write!(
             f,
             "conflict with {} on {} ({}): here {}, there {}",

@@ -8,7 +8,8 @@
 //! field each, `merge` puts the answers together, `carry` turns them into steps,
 //! `draft` tries each step, `remember` says what was agreed; `secret` is the whole.
 //! `decide` answers conflicts where a strategy says how, `choose` is one such answer.
-//! `twins` finds one id with two contents. `safety` stops a correct plan that deletes too much.
+//! `twins` finds one id with two contents. `unite` makes one record of two clones'.
+//! `safety` stops a correct plan that deletes too much.
 
 mod attributes;
 mod carry;
@@ -29,6 +30,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod twins;
+mod unite;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +40,7 @@ pub use display::describe_change;
 pub use resolve::{Choice, Resolution, ResolveError, resolve};
 pub use safety::{Halt, Limits};
 pub use twins::{own_twin, two_contents};
+pub use unite::{UniteError, divided, unite};
 
 use crate::model::{
     Base, Change, Conflict, Direction, Extras, Face, LocalView, OwnField, RemoteBase, RemoteName,

@@ -65,6 +65,9 @@ pub fn resolve(
     if conflict.is_alarm() {
         return Err(ResolveError::Stale);
     }
+    if conflict.is_between_clones() {
+        return resolve_clones(record, conflict, choice);
+    }
     match &conflict.field {
         Field::Label(label) => resolve_label(record, conflict, label, choice),
         Field::Description | Field::Tag(_) => resolve_text(record, conflict, choice),
@@ -268,6 +271,77 @@ fn resolve_lifecycle(
                     }
                 }
             }
+        }
+    }
+    *record = next;
+    Ok(done)
+}
+
+/// Answers what two clones disagree on: a change made here like any other, and news for
+/// every remote. Ours is what the vault has now, whatever it was when they met.
+fn resolve_clones(
+    record: &mut Record,
+    conflict: &Conflict,
+    choice: &Choice,
+) -> Result<Resolution, ResolveError> {
+    let mut next = record.clone();
+    let mut done = Resolution::default();
+    match (&conflict.field, choice) {
+        (Field::Label(label), choice) => {
+            let ours = next.state.labels.get(label).cloned();
+            let theirs = match &conflict.theirs {
+                Some(id) => Some(id.parse::<VersionId>().map_err(|_| ResolveError::Stale)?),
+                None => None,
+            };
+            let to = match choice {
+                Choice::Ours => ours.clone(),
+                Choice::Theirs => theirs.clone(),
+                Choice::To(id) => Some(id.clone()),
+            };
+            if to.is_none() && label.is_current() {
+                return Err(ResolveError::NoneHere);
+            }
+            if to != ours {
+                let (label, from) = (label.clone(), ours.clone());
+                let to = to.clone();
+                next.apply(&Change::MoveLabel { label, from, to }, Author::Here)?;
+            }
+            for id in [ours, theirs].into_iter().flatten() {
+                if to.as_ref() != Some(&id) {
+                    done.kept.extend(keep(&mut next, &id)?);
+                // It has lost nothing after all.
+                } else if let Some(label) = lost_label(&next.state, &id)
+                    && next.state.labels.get(&label) == Some(&id)
+                {
+                    next.state.labels.remove(&label);
+                }
+            }
+        }
+        (field, Choice::To(_)) => return Err(ResolveError::NoLabel(field.clone())),
+        (_, Choice::Ours) => {}
+        (Field::Lifecycle, Choice::Theirs) => {
+            let change = match conflict.theirs.as_deref() {
+                Some("live") => Change::Restore,
+                Some("scheduled") => Change::Delete { date: None },
+                _ => Change::Tombstone,
+            };
+            if conflict.theirs.as_deref() != Some(next.state.lifecycle.as_str()) {
+                next.apply(&change, Author::Here)?;
+            }
+        }
+        (field, Choice::Theirs) => {
+            let from = next.state.attributes.clone();
+            let mut to = from.clone();
+            match (field, &conflict.theirs) {
+                (Field::Tag(key), Some(text)) => {
+                    to.tags.insert(key.clone(), text.clone());
+                }
+                (Field::Tag(key), None) => {
+                    to.tags.remove(key);
+                }
+                (_, text) => to.description.clone_from(text),
+            }
+            next.apply(&Change::SetAttributes { from, to }, Author::Here)?;
         }
     }
     *record = next;

@@ -33,7 +33,7 @@ use crate::model::{
     Base, Conflict, Lifecycle, LocalView, RemoteFacts, RemoteName, RemoteView, SecretName, Sight,
     Timestamp,
 };
-use crate::plan::{Limits, Plan, Policy, RemotePolicy, Strategies, plan};
+use crate::plan::{Limits, Plan, Policy, RemotePolicy, Strategies, divided, plan};
 use crate::store::{Progress, SecretStore, StoreError};
 use crate::vault::{Fetched, Loaded, Vault, VaultError};
 
@@ -241,6 +241,14 @@ pub fn local_view(loaded: &Loaded) -> LocalView {
         let alarms: Vec<Conflict> = alarms.cloned().collect();
         if !alarms.is_empty() {
             local.alarms.insert(name.clone(), alarms);
+        }
+        // What stands here meanwhile is nobody's decision, and no remote's business.
+        if let Some(conflict) = divided(record).next() {
+            let why = format!(
+                "two clones disagree on its {}; decide with: strongroom resolve {name}",
+                conflict.field
+            );
+            local.blocked.insert(name.clone(), why);
         }
     }
     for (title, reason) in &loaded.blocked {

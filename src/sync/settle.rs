@@ -198,7 +198,7 @@ pub(super) fn keep_other(
 pub(super) fn replace_conflicts(record: &mut Record, plan: &Plan, found: &SecretPlan) {
     record
         .conflicts
-        .retain(|c| !plan.remotes.contains(&c.remote));
+        .retain(|c| c.is_between_clones() || !plan.remotes.contains(&c.remote));
     record.conflicts.extend(found.conflicts.iter().cloned());
     record.conflicts.sort();
     record.conflicts.dedup();

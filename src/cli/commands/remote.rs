@@ -102,6 +102,12 @@ pub struct Add {
 
 impl Add {
     fn run(self, ctx: &Context) -> CommandResult {
+        if self.name == RemoteName::other_clone() {
+            return Err(CommandError::usage(format!(
+                "{} is no name for a remote: conflicts between two clones have it",
+                self.name
+            )));
+        }
         let vault = ctx.unlocked()?;
         if vault.config().remotes.contains_key(&self.name) {
             return Err(CommandError::new(
