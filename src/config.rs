@@ -8,6 +8,7 @@ mod freshness;
 mod preferences;
 mod quote;
 mod read;
+mod unite;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub use freshness::{Freshness, FreshnessRules, OnStale, Span, SpanError};
 pub use preferences::{Holder, Preferences};
 pub(crate) use quote::{entry, line, quote};
 pub use read::ConfigError;
+pub use unite::SettingsClash;
 
 /// The settings of one vault that all its clones share.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -154,8 +154,8 @@ impl From<Invalid> for CommandError {
     }
 }
 
-/// What to do about git's conflict markers.
-const TAKE_A_SIDE: &str = "take one side with: git checkout --ours FILE (or --theirs), then commit";
+/// What to do about what git has not merged.
+const MERGE: &str = "merge both sides with: strongroom merge";
 
 impl From<VaultError> for CommandError {
     fn from(error: VaultError) -> Self {
@@ -181,13 +181,13 @@ impl From<VaultError> for CommandError {
                 "this identity is not a member of the vault; name another with STRONGROOM_IDENTITY_FILE",
             ),
             VaultError::Metadata {
-                source: MetaError::ConflictMarkers { .. },
+                source: MetaError::ConflictMarkers { .. } | MetaError::Unmerged,
                 ..
-            } => Some(TAKE_A_SIDE),
+            } => Some(MERGE),
             VaultError::Metadata { .. } | VaultError::Mac { .. } => Some(
                 "see what else is wrong with: strongroom fsck; git log shows who changed the file",
             ),
-            VaultError::ConflictMarkers { .. } => Some(TAKE_A_SIDE),
+            VaultError::ConflictMarkers { .. } => Some(MERGE),
             VaultError::Value { .. }
             | VaultError::OtherValue { .. }
             | VaultError::ValueMissing { .. } => {

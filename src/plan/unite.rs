@@ -17,7 +17,6 @@ mod tests;
 use crate::model::{Conflict, Record, SecretName, SecretState, VersionId};
 
 use conflicts::Clash;
-use labels::Verdict;
 
 /// Why two records cannot be made into one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

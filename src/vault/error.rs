@@ -39,6 +39,14 @@ pub enum VaultError {
         /// What git says.
         reason: String,
     },
+    /// git cannot say what is to be merged, or the result cannot be given to it.
+    #[error("{}: cannot merge: {reason}", .path.display())]
+    Merge {
+        /// The vault.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -233,6 +241,7 @@ impl VaultError {
             | Self::AlreadyAVault { .. }
             | Self::Exposed { .. }
             | Self::Git { .. }
+            | Self::Merge { .. }
             | Self::State(_)
             | Self::Config { .. }
             | Self::Setting(_)

@@ -40,7 +40,7 @@ pub enum Committed {
 
 /// Why no commit was made.
 #[derive(Debug, thiserror::Error)]
-enum GitError {
+pub(super) enum GitError {
     #[error("{}", .0.message().trim())]
     Git(#[from] git2::Error),
     #[error(transparent)]
@@ -133,14 +133,14 @@ pub(super) fn head(root: &Root) -> Option<String> {
 }
 
 /// The repository, and where in its work tree the vault lies.
-struct Work {
-    repo: Repository,
+pub(super) struct Work {
+    pub(super) repo: Repository,
     /// Empty, or ends in `/`.
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 impl Work {
-    fn open(root: &Root) -> Result<Option<Self>, GitError> {
+    pub(super) fn open(root: &Root) -> Result<Option<Self>, GitError> {
         let none: &[&std::ffi::OsStr] = &[];
         let flags = RepositoryOpenFlags::empty();
         let repo = match Repository::open_ext(root.path(), flags, none) {
@@ -256,7 +256,26 @@ impl Work {
         Ok(())
     }
 
-    fn signature(&self, now: Timestamp) -> Result<Signature<'static>, GitError> {
+    /// Puts these paths, relative to the vault, into the index as they are on disk, and
+    /// whatever was unmerged about them is merged.
+    pub(super) fn settle(&self, root: &Root, paths: &[String]) -> Result<(), GitError> {
+        let mut index = self.repo.index()?;
+        index.read(true)?;
+        let blobs = self.blobs(root, paths)?;
+        for (path, _) in &blobs {
+            for stage in 1..=3 {
+                match index.remove(Path::new(path), stage) {
+                    Ok(()) => {}
+                    Err(e) if e.code() == ErrorCode::NotFound => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+        }
+        self.stage(&mut index, &blobs)?;
+        Ok(index.write()?)
+    }
+
+    pub(super) fn signature(&self, now: Timestamp) -> Result<Signature<'static>, GitError> {
         let config = self.repo.config()?;
         let read = |key| config.get_string(key).ok().filter(|v| !v.trim().is_empty());
         let name = read("user.name").unwrap_or_else(|| "strongroom".into());

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::cache::{Cache, Entry, Folder, Mark};
 use super::disk::{DiskError, Durable, Existing, is_leftover, split};
 use super::state::INDEX;
-use super::{SECRETS, Vault, VaultError, keyring, layout, meta};
+use super::{SECRETS, Vault, VaultError, keyring, layout, merge, meta};
 use crate::model::{Escaped, Record, SecretName};
 
 /// The largest index cache that is read, in bytes.
@@ -177,6 +177,13 @@ impl Vault {
             }
         }
         fresh.sort_by(|a, b| a.record.name.cmp(&b.record.name));
+        let unmerged = merge::unmerged(&self.root);
+        for path in unmerged.iter().filter(|path| path.ends_with(".toml")) {
+            if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
+                let why = || meta::MetaError::Unmerged.to_string();
+                blocked.entry(title(path)).or_insert_with(why);
+            }
+        }
         let mut folders: Vec<Folder> = old_folders
             .iter()
             .filter(|folder| unchanged.contains(&folder.path))
@@ -198,7 +205,11 @@ impl Vault {
         }
         let fresh = cache.entries;
         let verified = fresh.iter().all(|entry| entry.verified);
-        let records = fresh.into_iter().map(|e| (e.record.name.clone(), e.record));
+        let is_merged = |e: &Entry| !unmerged.contains(&format!("{SECRETS}/{}", e.path));
+        let fresh = fresh.into_iter();
+        let records = fresh
+            .filter(|e| unmerged.is_empty() || is_merged(e))
+            .map(|e| (e.record.name.clone(), e.record));
         Ok(Loaded {
             records: records.collect(),
             blocked,
@@ -405,14 +416,14 @@ fn below(folder: &str) -> String {
 }
 
 /// The secret's name where the path says one, else the path.
-fn title(path: &str) -> String {
+pub(super) fn title(path: &str) -> String {
     match layout::name_of_path(path, None) {
         Ok(name) => name.to_string(),
         Err(_) => Escaped(path).to_string(),
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

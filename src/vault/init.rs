@@ -12,16 +12,22 @@ use crate::config::Config;
 use crate::crypto::{Domain, Identity, KeyringKeys, Recipient, encrypt_keyring};
 use crate::model::Timestamp;
 
-const ATTRIBUTES: &str = ".gitattributes";
+pub(super) const ATTRIBUTES: &str = ".gitattributes";
 /// The largest `.gitattributes` that is added to, in bytes.
 const MAX_ATTRIBUTES: usize = 1 << 20;
 /// git must not convert our bytes (crypto.md section 4).
-const WHOLE_TREE: &str = "* -text\n";
+const WHOLE_TREE: &str = "* -text";
 /// The same where the directory has other files and attributes of its own.
 const OUR_TREE: [&str; 3] = [
     "/strongroom.toml -text",
     "/keys/** -text",
     "/secrets/** -text",
+];
+/// What two clones changed is for our merge driver, where a clone has it.
+const OUR_MERGE: [&str; 3] = [
+    "/strongroom.toml merge=strongroom",
+    "/keys/*.toml merge=strongroom",
+    "/secrets/**/*.toml merge=strongroom",
 ];
 
 /// What a new vault is made from.
@@ -134,18 +140,21 @@ impl Vault {
 }
 
 /// The attributes file as it must become, if it is not right already.
-fn attributes(root: &Root) -> Result<Option<String>, VaultError> {
-    let (bytes, _) = match root.read(ATTRIBUTES, MAX_ATTRIBUTES) {
-        Err(error) if error.is_not_found() => return Ok(Some(WHOLE_TREE.to_owned())),
-        read => read?,
+pub(super) fn attributes(root: &Root) -> Result<Option<String>, VaultError> {
+    let (bytes, is_new) = match root.read(ATTRIBUTES, MAX_ATTRIBUTES) {
+        Err(error) if error.is_not_found() => (Vec::new(), true),
+        Err(error) => return Err(error.into()),
+        Ok((bytes, _)) => (bytes, false),
     };
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
     let before = text.len();
-    for rule in OUR_TREE {
-        let is_there = text
-            .lines()
-            .any(|line| line == rule || line == WHOLE_TREE.trim_end());
-        if !is_there {
+    let has = |text: &str, rule: &str| text.lines().any(|line| line.trim_end() == rule);
+    let bytes_rules: &[&str] = match is_new || has(&text, WHOLE_TREE) {
+        true => &[WHOLE_TREE],
+        false => &OUR_TREE,
+    };
+    for rule in bytes_rules.iter().chain(&OUR_MERGE) {
+        if !has(&text, rule) {
             if !(text.is_empty() || text.ends_with('\n')) {
                 text.push('\n');
             }

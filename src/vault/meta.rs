@@ -36,6 +36,9 @@ pub enum MetaError {
         /// The first marker, counted from 1.
         line: usize,
     },
+    /// git has two versions of it and has chosen none.
+    #[error("git has not merged the file")]
+    Unmerged,
     /// A format of the future.
     #[error("format {0} needs a newer strongroom")]
     NewerFormat(String),

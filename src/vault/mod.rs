@@ -15,6 +15,7 @@ mod keyring;
 pub mod layout;
 mod listing;
 mod lock;
+mod merge;
 pub mod meta;
 mod presence;
 mod raw;
@@ -46,6 +47,7 @@ pub use index::Loaded;
 pub use init::InitOptions;
 pub use keyring::{Keyring, KeyringError};
 pub use lock::LockError;
+pub use merge::{GitSetup, Markers, MergeReport, Merged};
 pub use meta::{MetaError, RecordError};
 pub use presence::Presence;
 pub use sights::{Sights, Verified};
@@ -185,6 +187,10 @@ impl Vault {
             }
             Err(error) => return Err(error.into()),
         };
+        if merge::unmerged(&self.root).contains(&full) {
+            let source = MetaError::Unmerged;
+            return Err(VaultError::metadata(self.root.full(&full), source));
+        }
         match meta::read(&bytes, &path, self.keys()) {
             Ok(record) => Ok(Some(record)),
             Err(source) => Err(VaultError::metadata(self.root.full(&full), source)),

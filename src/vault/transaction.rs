@@ -20,7 +20,7 @@ use crate::model::{
 };
 
 /// How long a second writer waits for the first.
-const WAIT: Duration = Duration::from_secs(10);
+pub(super) const WAIT: Duration = Duration::from_secs(10);
 /// From how many values on two threads encrypt.
 const MANY: usize = 16;
 /// How many bytes of values may wait in memory before they are encrypted and written.

@@ -15,12 +15,16 @@ use crate::vault::{Vault, exposed};
 /// Check that this machine and this clone are set up well
 ///
 /// Looks at git, at your identity file, at who can write where, and at the remotes'
-/// settings. Changes nothing, needs no key and no network. What is in the vault is
-/// checked by fsck.
+/// settings. Changes nothing without --repair, needs no key and no network. What is in
+/// the vault is checked by fsck.
 ///
 /// Ends with 12 if it found something.
 #[derive(Debug, Args)]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Set up what this clone's git lacks: the merge driver and .gitattributes
+    #[arg(long)]
+    repair: bool,
+}
 
 /// How a check ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +70,11 @@ fn bad(level: Level, what: impl Into<String>, remedy: impl Into<String>) -> Chec
 impl Doctor {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         let vault = ctx.open()?;
-        let mut checks = vec![git(&vault), attributes(vault.root())];
+        if self.repair {
+            repair(ctx, &vault)?;
+        }
+        let mut checks = vec![git(&vault)];
+        checks.extend(clone(&vault)?);
         checks.extend(identity(ctx, vault.root())?);
         checks.push(directory(&vault));
         checks.push(state(&vault));
@@ -131,24 +139,52 @@ fn git(vault: &Vault) -> Check {
     }
 }
 
-fn attributes(root: &Path) -> Check {
-    let text = std::fs::read_to_string(root.join(".gitattributes")).unwrap_or_default();
-    let has = |rule: &str| text.lines().any(|line| line.trim() == rule);
-    let whole = has("* -text");
-    let ours = [
-        "/strongroom.toml -text",
-        "/keys/** -text",
-        "/secrets/** -text",
-    ];
-    if whole || ours.iter().all(|rule| has(rule)) {
-        ok("git leaves the vault's bytes as they are")
+/// What a clone must know of the vault's files: attributes travel with the repository,
+/// the merge driver that they name does not.
+fn clone(vault: &Vault) -> Result<Vec<Check>, CommandError> {
+    const REPAIR: &str = "strongroom doctor --repair";
+    if !vault.config().git.commit {
+        return Ok(Vec::new());
+    }
+    let Some(setup) = vault.git_setup()? else {
+        return Ok(Vec::new());
+    };
+    let attributes = if setup.attributes {
+        ok(
+            "git leaves the vault's bytes as they are, and knows which files are merged by strongroom",
+        )
     } else {
         bad(
             Level::Error,
-            ".gitattributes does not keep git from converting line ends, which breaks the macs",
-            format!("add to .gitattributes: {}", ours.join(" | ")),
+            ".gitattributes does not say how git is to treat the vault's files: converted line ends break the macs",
+            format!("add to .gitattributes what it lacks with: {REPAIR}"),
         )
+    };
+    let driver = match &setup.driver {
+        Some(_) if setup.is_driver(&super::merge_driver::program()?) => {
+            ok("git merges secrets by strongroom in this clone")
+        }
+        Some(other) => bad(
+            Level::Warn,
+            format!("git merges secrets by another program: {}", Escaped(other)),
+            format!("name this one with: {REPAIR}"),
+        ),
+        None => bad(
+            Level::Warn,
+            "git does not merge secrets by strongroom in this clone",
+            format!("set it up with: {REPAIR}; or run after each git merge: strongroom merge"),
+        ),
+    };
+    Ok(vec![attributes, driver])
+}
+
+fn repair(ctx: &Context, vault: &Vault) -> Result<(), CommandError> {
+    if vault.git_setup()?.is_none() {
+        return Ok(());
     }
+    super::git_state(ctx, &vault.repair_attributes(now())?);
+    vault.install_driver(&super::merge_driver::program()?)?;
+    Ok(())
 }
 
 fn identity(ctx: &Context, root: &Path) -> Result<Vec<Check>, CommandError> {

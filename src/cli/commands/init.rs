@@ -78,6 +78,9 @@ impl Init {
         };
         let (vault, git) = Vault::init(&dir, ctx.state_home()?, options)?;
         git_state(ctx, &git);
+        if vault.git_setup()?.is_some() && !self.no_git {
+            vault.install_driver(&super::merge_driver::program()?)?;
+        }
         let fingerprint = vault
             .keys()
             .map(|k| k.commitment().fingerprint())

@@ -19,12 +19,15 @@ mod fsck;
 mod gc;
 mod generate;
 mod get;
+mod git_pull;
 mod init;
 mod label;
 mod lock;
 mod log;
 mod ls;
 mod man;
+mod merge;
+mod merge_driver;
 mod migrate;
 mod passwd;
 mod plan;
@@ -97,6 +100,8 @@ pub enum Command {
     Watch(watch::Watch),
     Conflicts(conflicts::Conflicts),
     Resolve(resolve::Resolve),
+    GitPull(git_pull::GitPull),
+    Merge(merge::Merge),
     #[command(subcommand)]
     Migrate(migrate::Migrate),
     Exec(exec::Exec),
@@ -111,6 +116,8 @@ pub enum Command {
     Man(man::Man),
     #[command(hide = true)]
     ClearClipboard(clear_clipboard::ClearClipboard),
+    #[command(hide = true)]
+    MergeDriver(merge_driver::MergeDriver),
 }
 
 impl Command {
@@ -156,6 +163,8 @@ impl Command {
             Self::Watch(c) => c.run(ctx),
             Self::Conflicts(c) => c.run(ctx),
             Self::Resolve(c) => c.run(ctx),
+            Self::GitPull(c) => c.run(ctx),
+            Self::Merge(c) => c.run(ctx),
             Self::Migrate(c) => c.run(ctx),
             Self::Exec(c) => c.run(ctx),
             Self::Aws(c) => c.run(ctx),
@@ -168,6 +177,7 @@ impl Command {
             Self::Completions(c) => c.run(ctx),
             Self::Man(c) => c.run(ctx),
             Self::ClearClipboard(c) => c.run(ctx),
+            Self::MergeDriver(c) => c.run(ctx),
         }
     }
 }

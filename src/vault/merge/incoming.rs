@@ -1,0 +1,301 @@
+//! A look at what was fetched, in git's object database, before any of it is checked out
+//! (crypto.md section 4).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use git2::{DiffOptions, FileMode, Repository};
+
+use super::super::git::GitError;
+use super::super::init::ATTRIBUTES;
+use super::super::keyring::{self, Keyring};
+use super::super::layout::{self, PathError};
+use super::super::{CONFIG, SECRETS, Vault, VaultError, meta, value};
+use super::sides::blob;
+use crate::crypto::{Ct8, Domain};
+use crate::model::Escaped;
+
+/// The largest `.gitattributes`, in bytes.
+const MAX_ATTRIBUTES: usize = 64 * 1024;
+
+impl Vault {
+    /// What of a commit no vault can have, by path (escaped), and why. Compares it with
+    /// HEAD and looks at what differs, below the vault's directory alone; nothing is
+    /// checked out. Needs the keys: the macs are verified too.
+    pub fn check_incoming(&self, commit: &str) -> Result<BTreeMap<String, String>, VaultError> {
+        self.need_keys()?;
+        let work = self.work()?;
+        let found = self.look(&work.repo, &work.prefix, commit);
+        self.git_result(found)
+    }
+
+    fn look(
+        &self,
+        repo: &Repository,
+        prefix: &str,
+        commit: &str,
+    ) -> Result<BTreeMap<String, String>, GitError> {
+        let theirs = repo.find_commit(git2::Oid::from_str(commit)?)?.tree()?;
+        let head = repo.head().and_then(|head| head.peel_to_tree()).ok();
+        let mut options = DiffOptions::new();
+        options
+            .include_typechange(true)
+            .skip_binary_check(true)
+            .ignore_submodules(false);
+        let diff = repo.diff_tree_to_tree(head.as_ref(), Some(&theirs), Some(&mut options))?;
+        let mut refused = BTreeMap::new();
+        let list = Keyring::list_path(keyring::DEFAULT);
+        let mut others = Vec::new();
+        let mut new_epoch = false;
+        for delta in diff.deltas() {
+            let file = delta.new_file();
+            if file.id().is_zero() {
+                continue;
+            }
+            let path = file.path_bytes().unwrap_or_default();
+            let path = String::from_utf8_lossy(path).into_owned();
+            let Some(path) = path.strip_prefix(prefix) else {
+                continue;
+            };
+            if let Err(why) = place(path, file.mode()) {
+                refused.insert(Escaped(path).to_string(), why);
+                continue;
+            }
+            let cap = match path {
+                ATTRIBUTES => MAX_ATTRIBUTES,
+                path if path.ends_with(".age") => value::MAX,
+                _ => meta::MAX,
+            };
+            if !super::sides::is_ours(path) {
+                continue;
+            }
+            let Some(bytes) = blob(repo, file.id(), cap) else {
+                refused.insert(
+                    Escaped(path).to_string(),
+                    format!("it is larger than {cap} bytes"),
+                );
+                continue;
+            };
+            if path == list {
+                new_epoch = self.is_other_epoch(&bytes);
+            }
+            others.push((path.to_owned(), bytes));
+        }
+        for (path, bytes) in others {
+            // The macs of another epoch are for whoever has accepted its keys.
+            let is_sealed = path.ends_with(".toml");
+            if is_sealed && new_epoch {
+                continue;
+            }
+            if let Err(why) = self.content(&path, &bytes) {
+                refused.insert(Escaped(&path).to_string(), why);
+            }
+        }
+        Ok(refused)
+    }
+
+    fn is_other_epoch(&self, list: &[u8]) -> bool {
+        let Some(keys) = self.keys() else {
+            return false;
+        };
+        let text = std::str::from_utf8(list).unwrap_or_default();
+        let body = crate::crypto::Mac::split_text(text).map(|(body, _)| body);
+        let list = body.ok().and_then(|body| Keyring::parse(body).ok());
+        list.is_some_and(|list| list.commitment != keys.commitment())
+    }
+
+    fn content(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        let sealed = |domain| -> Result<(), String> {
+            let keys = self.need_keys().map_err(|e| e.to_string())?;
+            let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+            keys.verify_text(domain, text)
+                .map(drop)
+                .map_err(|e| e.to_string())
+        };
+        if path == ATTRIBUTES {
+            return attributes(bytes);
+        }
+        if path == CONFIG {
+            return sealed(Domain::Vault);
+        }
+        if path == Keyring::list_path(keyring::DEFAULT) {
+            return sealed(Domain::Keyring);
+        }
+        if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
+            if path.ends_with(".toml") {
+                let read = meta::read(bytes, path, self.keys());
+                return read.map(drop).map_err(|e| super::chain(&e));
+            }
+            let (_, name) = super::split(path);
+            let file = layout::parse_value_file(name).map_err(|e| e.to_string())?;
+            if Ct8::of(bytes) != file.ct8 {
+                return Err("its name says another content".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path below the vault's directory may be there, as what it is.
+fn place(path: &str, mode: FileMode) -> Result<(), String> {
+    let refuse = |why: &str| Err(why.to_owned());
+    match mode {
+        FileMode::Link => return refuse("it is a symbolic link"),
+        FileMode::Commit => return refuse("it is a submodule"),
+        _ => {}
+    }
+    for part in path.split('/') {
+        // What some file system takes for git's own directory.
+        let folded: String = part.chars().filter(char::is_ascii).collect();
+        let folded = folded.trim_end_matches(['.', ' ']).to_ascii_lowercase();
+        if folded == ".git" || folded.starts_with("git~") || folded == ".gitmodules" {
+            return refuse("it has a name of git's own");
+        }
+    }
+    let first = path.split('/').next().unwrap_or_default();
+    let lower = first.to_ascii_lowercase();
+    if lower != first && super::sides::is_ours(&lower) {
+        return refuse("it meets a file of the vault where case does not count");
+    }
+    if !super::sides::is_ours(path) {
+        // The user's own.
+        return Ok(());
+    }
+    if mode != FileMode::Blob {
+        return refuse("it is marked as a program");
+    }
+    if Path::new(path)
+        .file_name()
+        .is_some_and(|name| name == ATTRIBUTES)
+        && path != ATTRIBUTES
+    {
+        return refuse("attributes of git have no place below the vault's own");
+    }
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    let fits = match first {
+        "keys" => {
+            path.matches('/').count() == 1
+                && name.bytes().all(is_plain)
+                && (name.ends_with(".toml") || name.ends_with(".age"))
+        }
+        "secrets" if name.ends_with(".age") => layout::parse_value_file(name).is_ok(),
+        "secrets" => {
+            let below = path.strip_prefix("secrets/").unwrap_or_default();
+            matches!(
+                layout::name_of_path(below, None),
+                Ok(_) | Err(PathError::NameNeeded)
+            )
+        }
+        _ => path == first,
+    };
+    if fits {
+        Ok(())
+    } else {
+        refuse("it is no path of a vault's")
+    }
+}
+
+/// Refuses attributes by which git would change the bytes of our files, or run a program
+/// over them.
+fn attributes(bytes: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    for (at, line) in text.lines().enumerate() {
+        let mut words = line.split_whitespace();
+        let Some(pattern) = words.next().filter(|p| !p.starts_with('#')) else {
+            continue;
+        };
+        // A pattern of the user's own files.
+        let ending = pattern.rsplit_once('.').map(|(_, ending)| ending);
+        let by_ending = pattern.starts_with("*.")
+            && ending.is_some_and(|e| {
+                !["toml", "age"].contains(&e) && e.bytes().all(|b| b.is_ascii_alphanumeric())
+            });
+        if by_ending {
+            continue;
+        }
+        for word in words {
+            let fine = [
+                "-text",
+                "merge=strongroom",
+                "-diff",
+                "diff",
+                "-filter",
+                "-ident",
+            ];
+            if !fine.contains(&word) {
+                return Err(format!(
+                    "line {}: the attribute {} is not for a vault's files",
+                    at + 1,
+                    Escaped(word)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crypto_4_paths_and_modes() {
+        for (path, mode) in [
+            ("strongroom.toml", FileMode::Blob),
+            (".gitattributes", FileMode::Blob),
+            ("keys/default.toml", FileMode::Blob),
+            ("secrets/prod/db.toml", FileMode::Blob),
+            ("secrets/,4/ab/cdef.toml", FileMode::Blob),
+            (
+                "secrets/a.00000001-0000-4000-8000-000000000000.0123abcd.age",
+                FileMode::Blob,
+            ),
+            ("README.md", FileMode::Blob),
+            ("tools/run", FileMode::BlobExecutable),
+        ] {
+            assert_eq!(place(path, mode), Ok(()), "{path}");
+        }
+        for (path, mode) in [
+            ("secrets/prod/db.toml", FileMode::Link),
+            ("secrets/prod/db.toml", FileMode::BlobExecutable),
+            ("secrets/prod", FileMode::Commit),
+            ("tools", FileMode::Commit),
+            (".GIT/hooks/post-checkout", FileMode::Blob),
+            ("secrets/.git\u{200c}/x.toml", FileMode::Blob),
+            ("secrets/git~1/x.toml", FileMode::Blob),
+            (".gitmodules", FileMode::Blob),
+            ("secrets/.gitattributes", FileMode::Blob),
+            ("keys/.gitattributes", FileMode::Blob),
+            ("Secrets/a.toml", FileMode::Blob),
+            ("secrets/A.toml", FileMode::Blob),
+            ("secrets/a.txt", FileMode::Blob),
+            ("secrets/a.age", FileMode::Blob),
+            ("keys/a/b.toml", FileMode::Blob),
+            ("strongroom.toml/x", FileMode::Blob),
+        ] {
+            assert!(place(path, mode).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn attributes_that_touch_our_bytes_are_refused() {
+        for good in [
+            "* -text\n/secrets/**/*.toml merge=strongroom\n",
+            "*.png filter=lfs diff=lfs\n# x\n\n/keys/** -text\n",
+        ] {
+            assert_eq!(attributes(good.as_bytes()), Ok(()), "{good}");
+        }
+        for bad in [
+            "* text=auto\n",
+            "*.toml filter=evil\n",
+            "secrets/** ident\n",
+            "*.age merge=union\n",
+            "*.[ta]* filter=evil\n",
+            "/keys/** eol=crlf\n",
+            "* working-tree-encoding=UTF-16\n",
+        ] {
+            assert!(attributes(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}
