@@ -324,11 +324,20 @@ fn code(domain: Domain) -> u8 {
         Domain::Keyring => 1,
         Domain::Secret => 2,
         Domain::Plan => 3,
+        Domain::Epoch => 4,
+        Domain::Ledger => 5,
     }
 }
 
 fn domain(code: u8) -> Option<Domain> {
-    let all = [Domain::Vault, Domain::Keyring, Domain::Secret, Domain::Plan];
+    let all = [
+        Domain::Vault,
+        Domain::Keyring,
+        Domain::Secret,
+        Domain::Plan,
+        Domain::Epoch,
+        Domain::Ledger,
+    ];
     all.get(usize::from(code)).copied()
 }
 

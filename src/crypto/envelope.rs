@@ -87,7 +87,7 @@ impl FromStr for Ct8 {
     }
 }
 
-/// How many X25519 stanzas a file may have.
+/// How many stanzas of keys a file may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readers {
     /// A value: the keyring alone.
@@ -98,13 +98,19 @@ pub(super) enum Readers {
 
 /// Encrypts to every recipient.
 pub(super) fn encrypt(plain: &[u8], to: &[Recipient]) -> Result<Ciphertext, EncryptError> {
+    let to: Vec<&dyn age::Recipient> = to.iter().map(|r| r.as_age() as _).collect();
+    encrypt_to(plain, &to)
+}
+
+/// Encrypts to every recipient, of whatever kind.
+pub(super) fn encrypt_to(plain: &[u8], to: &[&dyn age::Recipient]) -> Result<Ciphertext, EncryptError> {
     if to.is_empty() {
         return Err(EncryptError::NoRecipients);
     }
     if to.len() > MAX_RECIPIENTS {
         return Err(EncryptError::TooManyRecipients(to.len()));
     }
-    let to = to.iter().map(|r| r.as_age() as &dyn age::Recipient);
+    let to = to.iter().copied();
     let encryptor = age::Encryptor::with_recipients(to).map_err(|_| EncryptError::Refused)?;
     // A stanza takes 98 bytes, grease up to 210, a chunk's tag 16.
     let mut file = Vec::with_capacity(plain.len() + 1024);
@@ -123,12 +129,22 @@ pub(super) fn decrypt(
     readers: Readers,
     cap: usize,
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    decrypt_by(file, identity.as_age(), readers, cap)
+}
+
+/// Decrypts such a file with a key of whatever kind.
+pub(super) fn decrypt_by(
+    file: &[u8],
+    identity: &dyn age::Identity,
+    readers: Readers,
+    cap: usize,
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     match (readers, scan(file, readers)?) {
         (Readers::One, count @ 2..) => return Err(OpenError::Recipients(count)),
         (Readers::One | Readers::Many, _) => {}
     }
     let decryptor = age::Decryptor::new_buffered(file).map_err(|e| refusal(&e))?;
-    let keys = std::iter::once(identity.as_age() as &dyn age::Identity);
+    let keys = std::iter::once(identity);
     let mut reader = decryptor.decrypt(keys).map_err(|e| refusal(&e))?;
 
     // Plaintext is shorter than its file, so an honest one never fills the buffer;
@@ -157,7 +173,8 @@ fn refusal(error: &age::DecryptError) -> OpenError {
     }
 }
 
-/// Walks the header once, line by line, and counts its X25519 stanzas.
+/// Walks the header once, line by line, and counts the stanzas of keys that a member
+/// can have.
 fn scan(file: &[u8], readers: Readers) -> Result<usize, OpenError> {
     if file.len() > MAX_FILE {
         return Err(OpenError::TooLarge);
@@ -200,7 +217,7 @@ fn scan(file: &[u8], readers: Readers) -> Result<usize, OpenError> {
                 return Err(OpenError::HeaderBomb);
             }
             match stanza.split(|b| *b == b' ').next() {
-                Some(b"X25519") => found += 1,
+                Some(b"X25519" | b"ssh-ed25519") => found += 1,
                 Some(b"scrypt") => return Err(OpenError::PassphraseFile),
                 _ => {}
             }

@@ -3,16 +3,17 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-use super::envelope::{self, Ciphertext, Readers};
+use super::envelope::{self, Ciphertext};
 use super::error::{EncryptError, OpenError};
 use super::holder::{KeyHolder, KeysError};
 use super::identity::{Identity, Recipient};
 use super::local::LocalKeys;
 use super::mac::{Domain, Mac};
+use super::member::{HasMemberKey, Member};
 use crate::model::{Digest, SecretValue, Timestamp};
 
 /// Most bytes a keyring's plain identity file may have.
-const MAX_KEYRING: usize = 4096;
+pub(super) const MAX_KEYRING: usize = 4096;
 
 /// An unlocked keyring: what can be done with its identity, and with the keys for
 /// macs and digests that are derived from it (HKDF-SHA-256, RFC 5869; book,
@@ -96,16 +97,21 @@ pub struct Commitment(pub(super) [u8; 32]);
 impl Commitment {
     /// The first 20 hex digits in groups of four, for two people to compare.
     pub fn fingerprint(&self) -> String {
-        let hex = data_encoding::HEXLOWER.encode(self.0.get(..10).unwrap_or_default());
-        let mut out = String::with_capacity(24);
-        for (at, c) in hex.chars().enumerate() {
-            if at > 0 && at % 4 == 0 {
-                out.push('-');
-            }
-            out.push(c);
-        }
-        out
+        grouped(&self.0)
     }
+}
+
+/// The first 20 hex digits in groups of four.
+pub(super) fn grouped(hash: &[u8]) -> String {
+    let hex = data_encoding::HEXLOWER.encode(hash.get(..10).unwrap_or_default());
+    let mut out = String::with_capacity(24);
+    for (at, c) in hex.chars().enumerate() {
+        if at > 0 && at % 4 == 0 {
+            out.push('-');
+        }
+        out.push(c);
+    }
+    out
 }
 
 impl fmt::Display for Commitment {
@@ -140,21 +146,23 @@ pub struct CommitmentError;
 pub fn encrypt_keyring(
     identity: &Identity,
     created: Timestamp,
-    members: &[Recipient],
+    members: &[impl HasMemberKey],
 ) -> Result<Ciphertext, EncryptError> {
     if created.to_string().parse() != Ok(created) {
         return Err(EncryptError::Created);
     }
-    envelope::encrypt(&identity.to_file(created), members)
+    let members: Option<Vec<_>> = members.iter().map(|m| m.member_key().to_age()).collect();
+    let members = members.ok_or(EncryptError::Refused)?;
+    let members: Vec<&dyn age::Recipient> = members.iter().map(AsRef::as_ref).collect();
+    envelope::encrypt_to(&identity.to_file(created), &members)
 }
 
 /// Decrypts a keyring's file with a member's identity.
 ///
 /// age knows no sender: that this is the keyring the clone trusts shows only when
 /// its [`Commitment`] is compared with the pinned one.
-pub fn open_keyring(file: &[u8], member: &Identity) -> Result<Identity, OpenError> {
-    let plain = envelope::decrypt(file, member, Readers::Many, MAX_KEYRING)?;
-    Identity::from_file(&plain).map_err(OpenError::BadKeyring)
+pub fn open_keyring(file: &[u8], member: &dyn Member) -> Result<Identity, OpenError> {
+    member.open_keyring(file)
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ pub enum Domain {
     Secret,
     /// A saved plan.
     Plan,
+    /// A keyring's next keys, for which its old ones vouch.
+    Epoch,
+    /// What a removed member could read.
+    Ledger,
 }
 
 impl Domain {
@@ -34,6 +38,8 @@ impl Domain {
             Self::Keyring => "keyring",
             Self::Secret => "secret",
             Self::Plan => "plan",
+            Self::Epoch => "epoch",
+            Self::Ledger => "ledger",
         }
     }
 }

@@ -20,6 +20,7 @@ mod identity;
 mod keyring;
 mod local;
 mod mac;
+mod member;
 mod passphrase;
 mod password;
 mod random;
@@ -36,6 +37,10 @@ pub use identity::{Identity, IdentityFileError, KeyError, Recipient};
 pub use keyring::{Commitment, CommitmentError, KeyringKeys, encrypt_keyring, open_keyring};
 pub use local::LocalKeys;
 pub use mac::{Domain, Mac, MacError};
+pub use member::{
+    HasMemberKey, Member, MemberKey, MemberKeyError, SshIdentity, SshKeyError, SshKeyFile,
+    SshRecipient,
+};
 pub use passphrase::Passphrase;
 pub use password::{PasswordError, PasswordRules};
 pub use random::RandomError;

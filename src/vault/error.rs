@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use super::disk::DiskError;
 use super::keyring::KeyringError;
 use super::lock::LockError;
+use super::members::MemberError;
 use super::meta::{MetaError, RecordError};
 use super::state::StateError;
 use crate::config::{BadValue, ConfigError};
@@ -126,6 +127,63 @@ pub enum VaultError {
         /// The epoch that is there.
         found: u32,
     },
+    /// A member list of the trusted epoch that lacks a member whom this clone has seen
+    /// in it: an older list was put back.
+    #[error(
+        "{}: an old member list was put back: it lacks {missing}, which this clone has seen in it",
+        .path.display()
+    )]
+    OldMembers {
+        /// The member list.
+        path: PathBuf,
+        /// The public key that it lacks.
+        missing: String,
+    },
+    /// A keyring has another fingerprint than the one a person typed.
+    #[error("the keyring's fingerprint is {found}, not the one given")]
+    OtherFingerprint {
+        /// The fingerprint of the keyring that is there.
+        found: String,
+    },
+    /// The keys are being replaced, or were and the process died.
+    #[error("{}: a rekey is under way", .path.display())]
+    RekeyUnderWay {
+        /// The file that says so.
+        path: PathBuf,
+    },
+    /// The keys were replaced while the vault was open, or those that an agent holds
+    /// are of an earlier epoch.
+    #[error("{}: the vault's keys have been replaced", .path.display())]
+    NewEpoch {
+        /// The member list.
+        path: PathBuf,
+    },
+    /// Secrets that are not as they should be, which stops what concerns all of them.
+    #[error("{} cannot be read: {}", super::members::counted(.names.len()), .names.join(", "))]
+    Unsound {
+        /// Their names, or their paths.
+        names: Vec<String>,
+    },
+    /// Secrets that are older than this clone has seen them.
+    #[error("{} went back in time: {}", super::members::counted(.names.len()), .names.join(", "))]
+    GoneBack {
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
+    /// git is in the middle of something.
+    #[error("git is in the middle of {0}")]
+    GitBusy(&'static str),
+    /// A change of the members that cannot be made.
+    #[error(transparent)]
+    Member(#[from] MemberError),
+    /// The list of what a removed member could read is not what it should be.
+    #[error("{}: {reason}", .path.display())]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// Another vault lies where this clone's vault was.
     #[error(
         "{}: holds vault {found}, but vault {pinned} was here; if that is right, remove {}",
@@ -227,6 +285,11 @@ impl VaultError {
             | Self::KeyringFile { .. }
             | Self::OtherKeyring { .. }
             | Self::OldEpoch { .. }
+            | Self::OldMembers { .. }
+            | Self::OtherFingerprint { .. }
+            | Self::Unsound { .. }
+            | Self::GoneBack { .. }
+            | Self::Ledger { .. }
             | Self::OtherVault { .. }
             | Self::Metadata { .. }
             | Self::ConflictMarkers { .. }
@@ -246,6 +309,10 @@ impl VaultError {
             | Self::Config { .. }
             | Self::Setting(_)
             | Self::NoIdentity { .. }
+            | Self::RekeyUnderWay { .. }
+            | Self::NewEpoch { .. }
+            | Self::GitBusy(_)
+            | Self::Member(_)
             | Self::Locked
             | Self::Keys(_)
             | Self::Lock(_)

@@ -125,6 +125,39 @@ pub(super) fn under_way(root: &Root) -> Option<&'static str> {
     found.map(|(_, what)| *what)
 }
 
+/// The files below these paths that are not as HEAD has them, relative to the vault's
+/// root, sorted. What git ignores is not among them.
+pub(super) fn changed(
+    root: &Root,
+    below: &[&str],
+    counts: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, String> {
+    let failed = |error: GitError| error.to_string();
+    let Some(work) = Work::open(root).map_err(failed)? else {
+        return Ok(Vec::new());
+    };
+    let mut options = git2::StatusOptions::new();
+    options
+        .include_untracked(true)
+        .recurse_untracked_dirs(true)
+        .disable_pathspec_match(true);
+    for path in below {
+        options.pathspec(format!("{}{path}", work.prefix));
+    }
+    let statuses = work.repo.statuses(Some(&mut options));
+    let statuses = statuses.map_err(|error| failed(error.into()))?;
+    let paths = statuses.iter().filter_map(|entry| {
+        let path = entry.path().ok()?.strip_prefix(&work.prefix)?.to_owned();
+        let (_, name) = super::disk::split(&path);
+        let is_ours = path == super::CONFIG || name.ends_with(".toml") || name.ends_with(".age");
+        (is_ours && !super::disk::is_leftover(name) && counts(&path)).then_some(path)
+    });
+    let mut paths: Vec<String> = paths.collect();
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
+}
+
 /// The commit that HEAD is at.
 pub(super) fn head(root: &Root) -> Option<String> {
     let work = Work::open(root).ok().flatten()?;

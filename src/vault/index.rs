@@ -176,6 +176,12 @@ impl Vault {
                 }
             }
         }
+        if !blocked.is_empty()
+            && self.is_unlocked()
+            && let Some(error) = self.replaced()
+        {
+            return Err(error);
+        }
         fresh.sort_by(|a, b| a.record.name.cmp(&b.record.name));
         let unmerged = merge::unmerged(&self.root);
         for path in unmerged.iter().filter(|path| path.ends_with(".toml")) {
@@ -202,6 +208,9 @@ impl Vault {
         };
         if news || cache.folders != old_folders {
             self.write_cache(&cache);
+        }
+        if news && self.is_unlocked() {
+            self.raise_mark(&cache.entries);
         }
         let fresh = cache.entries;
         let verified = fresh.iter().all(|entry| entry.verified);
@@ -278,6 +287,11 @@ impl Vault {
             hash,
             settled,
         }))
+    }
+
+    /// Every record as it was last read, with the hash of its file.
+    pub(super) fn cached_entries(&self) -> Vec<Entry> {
+        self.read_cache().entries
     }
 
     fn read_cache(&self) -> Cache {

@@ -9,7 +9,7 @@ use super::keyring::{self, Keyring};
 use super::state::{Pin, Place, Trusted};
 use super::{CONFIG, Committed, SECRETS, Settings, Vault, VaultError, git};
 use crate::config::Config;
-use crate::crypto::{Domain, Identity, KeyringKeys, Recipient, encrypt_keyring};
+use crate::crypto::{Domain, HasMemberKey, Identity, KeyringKeys, encrypt_keyring};
 use crate::model::Timestamp;
 
 pub(super) const ATTRIBUTES: &str = ".gitattributes";
@@ -39,7 +39,7 @@ pub struct InitOptions<'a> {
     /// What the first member is called in the member list.
     pub member_name: &'a str,
     /// The first member.
-    pub member: &'a Recipient,
+    pub member: &'a dyn HasMemberKey,
     /// Now.
     pub now: Timestamp,
     /// Whether changes are committed to git; without a work tree around the vault,
@@ -83,8 +83,8 @@ impl Vault {
         let mut config = Config::new(options.vault_id);
         config.git.commit = options.git;
         let body = config.emit()?;
-        let members = std::slice::from_ref(options.member);
-        let age = encrypt_keyring(&options.keyring, options.now, members)?;
+        let member = options.member.member_key();
+        let age = encrypt_keyring(&options.keyring, options.now, &[member])?;
         let keys = KeyringKeys::new(options.keyring, options.vault_id);
         let list = Keyring::new(&keys, options.member_name, options.member);
         if options.git {
@@ -113,6 +113,7 @@ impl Vault {
         let trusted = Trusted {
             commitment: keys.commitment(),
             epoch: list.epoch,
+            members: keyring::seen(&list),
         };
         state.set_pin(&Pin {
             vault_id: options.vault_id.to_owned(),

@@ -1,14 +1,21 @@
 //! A keyring's member list, `keys/<name>.toml` (book, formats/vault). Pure.
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{line, quote};
-use crate::crypto::{Commitment, Domain, KeyringKeys, KeysError, Recipient};
+use crate::crypto::{
+    Commitment, Domain, HasMemberKey, KeyringKeys, KeysError, Mac, MemberKey, Recipient,
+};
 use crate::model::Escaped;
 
 /// The keyring that every vault has.
 pub(super) const DEFAULT: &str = "default";
+
+/// The public keys of a list's members, as text.
+pub(super) fn seen(list: &Keyring) -> BTreeSet<String> {
+    list.members.values().map(ToString::to_string).collect()
+}
 
 /// The largest member list, in bytes.
 pub(super) const MAX: usize = 1 << 20;
@@ -27,7 +34,23 @@ pub struct Keyring {
     /// The beginnings of the names of its secrets; the empty one is of all.
     pub prefixes: Vec<String>,
     /// Who the keyring's own identity is encrypted to, by name.
-    pub members: BTreeMap<String, Recipient>,
+    pub members: BTreeMap<String, MemberKey>,
+    /// The epochs before this one, oldest first and without a gap.
+    pub past: Vec<Past>,
+}
+
+/// An epoch of a keyring that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Its number.
+    pub epoch: u32,
+    /// The commitment to its keys.
+    pub commitment: Commitment,
+    /// The members who were removed at its end, sorted.
+    pub removed: Vec<String>,
+    /// The mac under its key over what the next epoch's keyring is
+    /// ([`Keyring::successor`]): with it the old keys vouch for the new ones.
+    pub vouch: Mac,
 }
 
 /// Why a member list is not believed.
@@ -69,6 +92,18 @@ struct Raw {
     prefixes: Vec<String>,
     #[serde(default)]
     member: Vec<RawMember>,
+    #[serde(default)]
+    past: Vec<RawPast>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPast {
+    epoch: u32,
+    commitment: String,
+    #[serde(default)]
+    removed: Vec<String>,
+    vouch: String,
 }
 
 #[derive(Deserialize)]
@@ -86,14 +121,15 @@ struct Format {
 
 impl Keyring {
     /// The first epoch of a vault's keyring, with one member.
-    pub fn new(keys: &KeyringKeys, member: &str, recipient: &Recipient) -> Self {
+    pub fn new(keys: &KeyringKeys, member: &str, recipient: &dyn HasMemberKey) -> Self {
         Self {
             name: DEFAULT.to_owned(),
             epoch: 1,
             recipient: keys.recipient(),
             commitment: keys.commitment(),
             prefixes: vec![String::new()],
-            members: BTreeMap::from([(member.to_owned(), recipient.clone())]),
+            members: BTreeMap::from([(member.to_owned(), recipient.member_key())]),
+            past: Vec::new(),
         }
     }
 
@@ -105,6 +141,27 @@ impl Keyring {
     /// The path of the keyring's encrypted identity, below the vault.
     pub fn age_path(name: &str) -> String {
         format!("keys/{name}.age")
+    }
+
+    /// The path of a former epoch's encrypted identity, below the vault.
+    pub fn past_path(name: &str, epoch: u32) -> String {
+        format!("keys/{name}.{epoch}.age")
+    }
+
+    /// What the keys of an epoch sign to vouch for those of the next: a text that says
+    /// which keyring that is, under [`Domain::Epoch`].
+    pub fn successor(
+        name: &str,
+        epoch: u32,
+        recipient: &Recipient,
+        commitment: &Commitment,
+    ) -> String {
+        let mut out = String::new();
+        line("name", name, &mut out);
+        out.push_str(&format!("epoch = {epoch}\n"));
+        line("recipient", &recipient.to_string(), &mut out);
+        line("commitment", &commitment.to_string(), &mut out);
+        out
     }
 
     /// Writes the file, mac and all.
@@ -119,18 +176,25 @@ impl Keyring {
         out.push_str(&format!("epoch = {}\n", self.epoch));
         line("recipient", &self.recipient.to_string(), &mut out);
         line("commitment", &self.commitment.to_string(), &mut out);
-        out.push_str("prefixes = [");
-        for (at, prefix) in self.prefixes.iter().enumerate() {
-            if at > 0 {
-                out.push_str(", ");
-            }
-            quote(prefix, &mut out);
-        }
-        out.push_str("]\n\n");
+        out.push_str("prefixes = ");
+        list(&self.prefixes, &mut out);
+        out.push_str("\n\n");
         for (name, recipient) in &self.members {
             out.push_str("[[member]]\n");
             line("name", name, &mut out);
             line("recipient", &recipient.to_string(), &mut out);
+            out.push('\n');
+        }
+        for past in &self.past {
+            out.push_str("[[past]]\n");
+            out.push_str(&format!("epoch = {}\n", past.epoch));
+            line("commitment", &past.commitment.to_string(), &mut out);
+            if !past.removed.is_empty() {
+                out.push_str("removed = ");
+                list(&past.removed, &mut out);
+                out.push('\n');
+            }
+            line("vouch", &past.vouch.to_string(), &mut out);
             out.push('\n');
         }
         out
@@ -158,6 +222,23 @@ impl Keyring {
             let recipient = recipient.map_err(|_| malformed("member.recipient"))?;
             members.insert(member.name, recipient);
         }
+        let mut past = Vec::new();
+        for raw in raw.past {
+            past.push(Past {
+                epoch: raw.epoch,
+                commitment: raw
+                    .commitment
+                    .parse()
+                    .map_err(|_| malformed("past.commitment"))?,
+                removed: raw.removed,
+                vouch: raw.vouch.parse().map_err(|_| malformed("past.vouch"))?,
+            });
+        }
+        // Every epoch before this one, or none at all: the chain has no gap.
+        let expected = 1..raw.epoch;
+        if !past.is_empty() && !past.iter().map(|p| p.epoch).eq(expected) {
+            return Err(malformed("past.epoch"));
+        }
         let keyring = Self {
             name: raw.name,
             epoch: raw.epoch,
@@ -168,6 +249,7 @@ impl Keyring {
                 .map_err(|_| malformed("commitment"))?,
             prefixes: raw.prefixes,
             members,
+            past,
         };
         if raw.format == 1 && keyring.emit() == body {
             Ok(keyring)
@@ -189,6 +271,18 @@ impl Keyring {
     }
 }
 
+/// A TOML array of texts on one line.
+fn list(texts: &[String], out: &mut String) {
+    out.push('[');
+    for (at, text) in texts.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        quote(text, out);
+    }
+    out.push(']');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +295,7 @@ mod tests {
         let mut keyring = Keyring::new(&keys, "ann \"x\"", &ann);
         keyring
             .members
-            .insert("bob".into(), Identity::generate().recipient());
+            .insert("bob".into(), Identity::generate().recipient().into());
         keyring.prefixes.push("prod/".into());
         let body = keyring.emit();
         assert_eq!(Keyring::parse(&body), Ok(keyring.clone()));

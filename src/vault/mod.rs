@@ -11,14 +11,18 @@ mod files;
 mod git;
 mod index;
 mod init;
+mod highwater;
 mod keyring;
 pub mod layout;
+mod ledger;
 mod listing;
 mod lock;
 mod merge;
+mod members;
 pub mod meta;
 mod presence;
 mod raw;
+mod rekey;
 mod sights;
 mod state;
 #[cfg(test)]
@@ -45,15 +49,18 @@ pub use files::FileReport;
 pub use git::Committed;
 pub use index::Loaded;
 pub use init::InitOptions;
-pub use keyring::{Keyring, KeyringError};
+pub use keyring::{Keyring, KeyringError, Past};
+pub use ledger::{Ledger, Offboarding};
 pub use lock::LockError;
 pub use merge::{GitSetup, Markers, MergeReport, Merged};
+pub use members::MemberError;
 pub use meta::{MetaError, RecordError};
 pub use presence::Presence;
+pub use rekey::{Rekey, Rekeyed};
 pub use sights::{Sights, Verified};
 pub use state::StateError;
 pub use transaction::{Commit, Durability, Transaction};
-pub use unlock::Trust;
+pub use unlock::{KeyringSight, Trust};
 pub use view::Fetched;
 #[cfg(feature = "watch")]
 pub use watching::{Heard, Polled, Watching, WatchingError};
@@ -193,7 +200,10 @@ impl Vault {
         }
         match meta::read(&bytes, &path, self.keys()) {
             Ok(record) => Ok(Some(record)),
-            Err(source) => Err(VaultError::metadata(self.root.full(&full), source)),
+            Err(source) => {
+                let error = VaultError::metadata(self.root.full(&full), source);
+                Err(self.or_replaced(error))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What one clone keeps for itself, outside the vault and outside git: what it
 //! trusts, what it has fetched, its lock and its index (design.md section 4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::disk::{DiskError, Durable, Existing, Root};
-use crate::config::line;
+use crate::config::{line, quote};
 use crate::crypto::Commitment;
 
 const PIN: &str = "pin.toml";
@@ -56,6 +56,9 @@ pub(super) struct Pin {
 pub(super) struct Trusted {
     pub(super) commitment: Commitment,
     pub(super) epoch: u32,
+    /// The public keys of the members that were seen. Within an epoch members only
+    /// join, so a list that lacks one of them is an old list.
+    pub(super) members: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +75,8 @@ struct RawPin {
 struct RawTrusted {
     commitment: String,
     epoch: u32,
+    #[serde(default)]
+    members: BTreeSet<String>,
 }
 
 impl Pin {
@@ -84,6 +89,12 @@ impl Pin {
             out.push_str(&format!("\n[keyring.{name}]\n"));
             line("commitment", &trusted.commitment.to_string(), &mut out);
             out.push_str(&format!("epoch = {}\n", trusted.epoch));
+            out.push_str("members = [");
+            for (at, member) in trusted.members.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                quote(member, &mut out);
+            }
+            out.push_str("]\n");
         }
         out
     }
@@ -97,8 +108,12 @@ impl Pin {
         let mut keyrings = BTreeMap::new();
         for (name, trusted) in raw.keyring {
             let commitment = trusted.commitment.parse().ok()?;
-            let epoch = trusted.epoch;
-            keyrings.insert(name, Trusted { commitment, epoch });
+            let trusted = Trusted {
+                commitment,
+                epoch: trusted.epoch,
+                members: trusted.members,
+            };
+            keyrings.insert(name, trusted);
         }
         Some(Self {
             vault_id: raw.vault_id,
@@ -265,6 +280,7 @@ mod tests {
                 Trusted {
                     commitment: keys.commitment(),
                     epoch: 3,
+                    members: BTreeSet::from(["age1x".to_owned(), "a\"b".to_owned()]),
                 },
             )]),
         };

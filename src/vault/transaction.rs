@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::disk::{Durable, Existing, is_running, split};
 use super::git::{self, Committed};
+use super::highwater::Written;
 use super::lock::Lock;
 use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
 use crate::config::Config;
@@ -85,6 +86,8 @@ pub struct Transaction<'v> {
     touched: BTreeSet<String>,
     /// Folders that were looked through for what others left.
     tidied: BTreeSet<String>,
+    /// What was written of which secret, for the high-water mark.
+    written: Vec<Written>,
     changed: usize,
     use_git: bool,
 }
@@ -104,6 +107,10 @@ impl Vault {
     ) -> Result<Transaction<'_>, VaultError> {
         let keys = self.need_keys()?;
         let lock = Lock::acquire(&self.state.lock_path(), operation, wait)?;
+        // Under the lock nobody replaces them.
+        if let Some(error) = self.replaced() {
+            return Err(error);
+        }
         // The clone's own state is written without the lock, too.
         for folder in ["", "views"] {
             self.state.root().sweep(folder, is_running);
@@ -123,6 +130,7 @@ impl Vault {
             loose: BTreeMap::new(),
             touched: BTreeSet::new(),
             tidied: BTreeSet::new(),
+            written: Vec::new(),
             changed: 0,
             use_git: self.config().git.commit,
         })
@@ -254,6 +262,7 @@ impl Transaction<'_> {
             self.write_config(config)?;
         }
         self.loose.clear();
+        self.vault.mark_written(&std::mem::take(&mut self.written));
         if self.changed > before && durability == Durability::Bulk {
             self.vault.root.sync()?;
         }
@@ -345,6 +354,12 @@ impl Transaction<'_> {
             }
             self.touched.insert(path);
             self.changed += 1;
+            self.written.push(Written {
+                name: name.clone(),
+                hash: Sha256::digest(text.as_bytes()).into(),
+                before: old,
+                record: Some(record.clone()),
+            });
         }
         self.loose.remove(name);
         Ok(())
@@ -376,6 +391,12 @@ impl Transaction<'_> {
         self.vault.root.remove(&path)?;
         // Else a crash could keep the metadata and lose the values.
         self.vault.root.sync_dir(split(&path).0)?;
+        self.written.push(Written {
+            name: name.clone(),
+            hash: [0; 32],
+            before: None,
+            record: None,
+        });
         self.touched.insert(path);
         self.changed += 1;
         for (id, meta) in &record.state.versions {

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use super::keyring::{self, Keyring};
 use super::state::{Pin, Trusted};
-use super::{Vault, VaultError, read_config, read_text};
-use crate::crypto::{Domain, Identity, KeyringKeys, OpenError, open_keyring};
+use super::{Vault, VaultError, read_config, read_text, view};
+use crate::crypto::{Commitment, Domain, Identity, KeyringKeys, Mac, Member, OpenError, open_keyring};
 
 /// The largest keyring file, in bytes: what an age file may have (crypto.md section 2).
-const MAX_AGE: usize = 160 * 1024;
+pub(super) const MAX_AGE: usize = 160 * 1024;
 
 /// How a vault's keyring came to be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,71 +19,149 @@ pub enum Trust {
     },
     /// It is the keyring that this clone has trusted before.
     Pinned,
+    /// It is of a newer epoch than this clone had seen, and the keys that this clone
+    /// trusted vouch for it.
+    Vouched {
+        /// The epoch.
+        epoch: u32,
+    },
+    /// A person accepted it by its fingerprint.
+    Accepted,
+}
+
+/// What is to be seen of a keyring before anything of it is trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyringSight {
+    /// The fingerprint of the keyring that the identity opens.
+    pub fingerprint: String,
+    /// The epoch that its member list says.
+    pub epoch: u32,
+    /// Its members' names.
+    pub members: Vec<String>,
+    /// The fingerprint and the epoch that this clone trusts, if any.
+    pub pinned: Option<(String, u32)>,
+    /// Whether this clone would accept it by itself.
+    pub is_accepted: bool,
 }
 
 impl Vault {
     /// Opens the keyring with a member's identity and verifies what the vault rests
     /// on: the pinned commitment, the member list and the settings. Nothing is
-    /// unlocked or pinned unless all of it is right.
-    pub fn unlock(&mut self, member: &Identity) -> Result<Trust, VaultError> {
-        let name = keyring::DEFAULT;
-        let age = Keyring::age_path(name);
-        let (file, _) = self.root.read(&age, MAX_AGE)?;
-        let identity = open_keyring(&file, member).map_err(|source| {
-            let path = self.root.full(&age);
-            match source {
-                OpenError::NoIdentityMatches => VaultError::NoIdentity { path },
-                source => VaultError::KeyringFile { path, source },
-            }
-        })?;
-        let keys = KeyringKeys::new(identity, &self.config().vault_id);
-        self.unlock_with(keys)
+    /// unlocked or pinned unless all of it is right. A newer epoch than the pinned one
+    /// is accepted if the pinned keys vouch for it.
+    pub fn unlock(&mut self, member: &dyn Member) -> Result<Trust, VaultError> {
+        let keys = self.open_keys(member)?;
+        self.admit(keys, None)
+    }
+
+    /// The same, and accepts a keyring that nothing vouches for if it has this
+    /// fingerprint: a person says so, and nothing else may.
+    pub fn unlock_trusting(
+        &mut self,
+        member: &dyn Member,
+        fingerprint: &str,
+    ) -> Result<Trust, VaultError> {
+        let keys = self.open_keys(member)?;
+        self.admit(keys, Some(fingerprint))
     }
 
     /// Verifies the same with keys that were opened before and are held elsewhere, by
     /// an agent. The keyring's file is not looked at: that these are its keys shows in
     /// the member list, which ends in their mac.
     pub fn unlock_with(&mut self, keys: KeyringKeys) -> Result<Trust, VaultError> {
+        self.admit(keys, None)
+    }
+
+    /// What a member's identity opens here, without trusting any of it.
+    pub fn look_at_keyring(&self, member: &dyn Member) -> Result<KeyringSight, VaultError> {
+        let keys = self.open_keys(member)?;
+        let list = self.read_keyring(keyring::DEFAULT, &keys)?;
+        let pin = self.state.pin()?;
+        let trusted = pin.as_ref().and_then(|p| p.keyrings.get(keyring::DEFAULT));
+        Ok(KeyringSight {
+            fingerprint: keys.commitment().fingerprint(),
+            epoch: list.epoch,
+            members: list.members.keys().cloned().collect(),
+            pinned: trusted.map(|t| (t.commitment.fingerprint(), t.epoch)),
+            is_accepted: match trusted {
+                Some(trusted) => self.check_pinned(&list, &keys, trusted).is_ok(),
+                None => false,
+            },
+        })
+    }
+
+    fn open_keys(&self, member: &dyn Member) -> Result<KeyringKeys, VaultError> {
+        self.refuse_half_rekeyed()?;
+        let identity = self.open_age(&Keyring::age_path(keyring::DEFAULT), member)?;
+        Ok(KeyringKeys::new(identity, &self.config().vault_id))
+    }
+
+    /// Opens an age file that holds a keyring's identity.
+    pub(super) fn open_age(
+        &self,
+        age: &str,
+        member: &dyn Member,
+    ) -> Result<Identity, VaultError> {
+        let (file, _) = self.root.read(age, MAX_AGE)?;
+        open_keyring(&file, member).map_err(|source| {
+            let path = self.root.full(age);
+            match source {
+                OpenError::NoIdentityMatches => VaultError::NoIdentity { path },
+                source => VaultError::KeyringFile { path, source },
+            }
+        })
+    }
+
+    fn admit(&mut self, keys: KeyringKeys, accepted: Option<&str>) -> Result<Trust, VaultError> {
+        self.refuse_half_rekeyed()?;
         let name = keyring::DEFAULT;
-        let age = Keyring::age_path(name);
         let vault_id = self.config().vault_id.clone();
         let pin = self.state.pin()?;
         let trusted = pin.as_ref().and_then(|pin| pin.keyrings.get(name));
+        let fingerprint = keys.commitment().fingerprint();
         if let Some(trusted) = trusted
             && trusted.commitment != keys.commitment()
+            && accepted.is_none()
+            && (keys.identity().is_none() || self.list_commitment()? != Some(keys.commitment()))
         {
-            return Err(VaultError::OtherKeyring {
-                path: self.root.full(&age),
-                pinned: trusted.commitment.fingerprint(),
-                found: keys.commitment().fingerprint(),
-            });
+            return Err(self.other_keyring(trusted, &fingerprint));
         }
-        let keyring = self.read_keyring(name, &keys)?;
-        if let Some(trusted) = trusted
-            && keyring.epoch < trusted.epoch
-        {
-            return Err(VaultError::OldEpoch {
-                path: self.root.full(&Keyring::list_path(name)),
-                seen: trusted.epoch,
-                found: keyring.epoch,
-            });
-        }
+        let keyring = match self.read_keyring(name, &keys) {
+            // Keys that an agent opened before another clone replaced them.
+            Err(VaultError::Mac { .. })
+                if keys.identity().is_none() && self.is_outdated(&keys) =>
+            {
+                let path = self.root.full(&Keyring::list_path(name));
+                return Err(VaultError::NewEpoch { path });
+            }
+            keyring => keyring?,
+        };
+        let checked = trusted.map(|trusted| self.check_pinned(&keyring, &keys, trusted));
+        let checked = match checked.transpose() {
+            Err(VaultError::Locked) => return Err(VaultError::Locked),
+            Err(_) if accepted == Some(fingerprint.as_str()) => None,
+            Err(error) => return Err(error),
+            Ok(None) if accepted.is_some_and(|text| text != fingerprint) => {
+                return Err(VaultError::OtherFingerprint { found: fingerprint });
+            }
+            Ok(checked) => checked,
+        };
         let (config, hash) = read_config(&self.root, Some(&keys))?;
-        let trust = match trusted {
-            Some(_) => Trust::Pinned,
-            None => Trust::FirstUse {
-                fingerprint: keys.commitment().fingerprint(),
-            },
+        let trust = match checked {
+            Some(None) => Trust::Pinned,
+            Some(Some(epoch)) => Trust::Vouched { epoch },
+            None if accepted.is_some() => Trust::Accepted,
+            None => Trust::FirstUse { fingerprint },
         };
-        let trusted = Trusted {
-            commitment: keys.commitment(),
-            epoch: keyring.epoch,
-        };
+        let is_new_epoch = trusted.is_some() && trust != Trust::Pinned;
         let now = Pin {
             vault_id,
             config: hash,
-            keyrings: BTreeMap::from([(name.to_owned(), trusted)]),
+            keyrings: BTreeMap::from([(name.to_owned(), trusted_of(&keyring))]),
         };
+        if is_new_epoch {
+            view::forget_digests(&self.state)?;
+        }
         if pin.as_ref() != Some(&now) {
             self.state.set_pin(&now)?;
         }
@@ -92,15 +170,148 @@ impl Vault {
         Ok(trust)
     }
 
+    /// Holds a verified member list against the pin. Gives the epoch if it is a new one
+    /// that the pinned keys vouch for.
+    fn check_pinned(
+        &self,
+        list: &Keyring,
+        keys: &KeyringKeys,
+        trusted: &Trusted,
+    ) -> Result<Option<u32>, VaultError> {
+        let path = self.root.full(&Keyring::list_path(&list.name));
+        if list.epoch < trusted.epoch {
+            return Err(VaultError::OldEpoch {
+                path,
+                seen: trusted.epoch,
+                found: list.epoch,
+            });
+        }
+        if trusted.commitment == keys.commitment() {
+            let now = keyring::seen(list);
+            return match trusted.members.iter().find(|key| !now.contains(*key)) {
+                Some(key) => Err(VaultError::OldMembers {
+                    path,
+                    missing: key.clone(),
+                }),
+                None => Ok(None),
+            };
+        }
+        match self.vouched(list, keys, trusted)? {
+            true => Ok(Some(list.epoch)),
+            false => Err(self.other_keyring(trusted, &keys.commitment().fingerprint())),
+        }
+    }
+
+    /// Whether the trusted keys vouch for these, over however many epochs: each former
+    /// epoch's identity lies beside, encrypted to the next, and its mac is over what
+    /// the next is.
+    fn vouched(
+        &self,
+        list: &Keyring,
+        keys: &KeyringKeys,
+        trusted: &Trusted,
+    ) -> Result<bool, VaultError> {
+        let Some(mut next) = keys.identity() else {
+            return Ok(false);
+        };
+        let (mut epoch, mut commitment) = (list.epoch, keys.commitment());
+        for past in list.past.iter().rev() {
+            let age = Keyring::past_path(&list.name, past.epoch);
+            let identity = match self.open_age(&age, &next) {
+                Ok(identity) => identity,
+                Err(VaultError::NoIdentity { .. } | VaultError::Disk(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let text = Keyring::successor(&list.name, epoch, &next.recipient(), &commitment);
+            let old = KeyringKeys::new(identity, &self.config().vault_id);
+            let is_right = past.epoch + 1 == epoch
+                && old.commitment() == past.commitment
+                && old.mac(Domain::Epoch, text.as_bytes())? == past.vouch;
+            if !is_right {
+                return Ok(false);
+            }
+            if past.commitment == trusted.commitment {
+                return Ok(past.epoch >= trusted.epoch);
+            }
+            let Some(identity) = old.identity() else {
+                return Ok(false);
+            };
+            (next, epoch, commitment) = (identity, past.epoch, past.commitment);
+        }
+        Ok(false)
+    }
+
+    fn other_keyring(&self, trusted: &Trusted, found: &str) -> VaultError {
+        VaultError::OtherKeyring {
+            path: self.root.full(&Keyring::age_path(keyring::DEFAULT)),
+            pinned: trusted.commitment.fingerprint(),
+            found: found.to_owned(),
+        }
+    }
+
+    /// The commitment that the member list says, whoever wrote it; none if it cannot be
+    /// read.
+    fn list_commitment(&self) -> Result<Option<Commitment>, VaultError> {
+        Ok(self.unverified_list()?.map(|list| list.commitment))
+    }
+
+    /// The member list, whoever wrote it; none if it cannot be read.
+    pub(super) fn unverified_list(&self) -> Result<Option<Keyring>, VaultError> {
+        let path = Keyring::list_path(keyring::DEFAULT);
+        let text = read_text(&self.root, &path, keyring::MAX)?;
+        let body = Mac::split_text(&text).map(|(body, _)| body);
+        Ok(body.ok().and_then(|body| Keyring::parse(body).ok()))
+    }
+
+    /// Whether the member list says that it is of other keys than these.
+    pub(super) fn is_outdated(&self, keys: &KeyringKeys) -> bool {
+        let listed = self.list_commitment().ok().flatten();
+        listed.is_some_and(|listed| listed != keys.commitment())
+    }
+
+    /// Whether the keys of this vault were replaced while it was open, or are being
+    /// replaced: what does not verify then may be right.
+    pub(super) fn replaced(&self) -> Option<VaultError> {
+        if let Err(error) = self.refuse_half_rekeyed() {
+            return Some(error);
+        }
+        let keys = self.keys()?;
+        let path = self.root.full(&Keyring::list_path(keyring::DEFAULT));
+        self.is_outdated(keys)
+            .then_some(VaultError::NewEpoch { path })
+    }
+
+    /// That error, if the reason of another one may be that the keys were replaced.
+    pub(super) fn or_replaced(&self, error: VaultError) -> VaultError {
+        match error.is_integrity() && self.is_unlocked() {
+            true => self.replaced().unwrap_or(error),
+            false => error,
+        }
+    }
+
     /// The member list of the vault's keyring, verified.
     pub fn keyring(&self) -> Result<Keyring, VaultError> {
         self.read_keyring(keyring::DEFAULT, self.need_keys()?)
     }
 
-    fn read_keyring(&self, name: &str, keys: &KeyringKeys) -> Result<Keyring, VaultError> {
+    pub(super) fn read_keyring(
+        &self,
+        name: &str,
+        keys: &KeyringKeys,
+    ) -> Result<Keyring, VaultError> {
         let path = Keyring::list_path(name);
-        let text = read_text(&self.root, &path, keyring::MAX)?;
-        let path = self.root.full(&path);
+        self.read_list(&path, name, keys)
+    }
+
+    /// Reads a member list of the keyring `name` that lies at `path`.
+    pub(super) fn read_list(
+        &self,
+        path: &str,
+        name: &str,
+        keys: &KeyringKeys,
+    ) -> Result<Keyring, VaultError> {
+        let text = read_text(&self.root, path, keyring::MAX)?;
+        let path = self.root.full(path);
         let fail = |source| VaultError::Keyring {
             path: path.clone(),
             source,
@@ -118,5 +329,14 @@ impl Vault {
         let keyring = Keyring::parse(body).map_err(fail)?;
         keyring.check(name, keys).map_err(fail)?;
         Ok(keyring)
+    }
+}
+
+/// What is pinned of a keyring.
+pub(super) fn trusted_of(list: &Keyring) -> Trusted {
+    Trusted {
+        commitment: list.commitment,
+        epoch: list.epoch,
+        members: keyring::seen(list),
     }
 }

@@ -1,7 +1,7 @@
 use super::disk::DiskError;
 use super::layout::{self, VersionKey};
 use super::{SECRETS, Vault, VaultError, disk};
-use crate::crypto::{Binding, Ct8, OpenError, open_value};
+use crate::crypto::{Binding, Ct8, KeyringKeys, OpenError, open_value};
 use crate::model::{Content, Digest, Kind, Record, SecretName, SecretValue, VersionId};
 
 /// The largest value file, in bytes (crypto.md section 2).
@@ -14,7 +14,18 @@ impl Vault {
     /// A version may have several files, made by several clones: the one with the
     /// smallest hash that is right is taken.
     pub fn read(&self, record: &Record, id: &VersionId) -> Result<SecretValue, VaultError> {
-        self.need_keys()?;
+        let keys = self.need_keys()?;
+        self.read_under(keys, record, id)
+            .map_err(|error| self.or_replaced(error))
+    }
+
+    /// The same under keys of the caller's.
+    pub(super) fn read_under(
+        &self,
+        keys: &KeyringKeys,
+        record: &Record,
+        id: &VersionId,
+    ) -> Result<SecretValue, VaultError> {
         let name = &record.name;
         let content = record.state.versions.get(id).map(|meta| meta.content);
         let Some(Content::Value { kind, digest }) = content else {
@@ -33,11 +44,13 @@ impl Vault {
         // Most often it is where the folder's last listing says.
         let (folder, start) = place(name, id);
         let likely = self.listings.beginning(&self.root, &folder, &start)?;
-        if let Ok(Some(value)) = self.first(value_files(&folder, &start, likely), &binding, wanted)
+        if let Ok(Some(value)) =
+            self.first(keys, value_files(&folder, &start, likely), &binding, wanted)
         {
             return Ok(value);
         }
-        let found = self.first(self.value_paths(name, id)?, &binding, wanted)?;
+        let paths = self.value_paths(name, id)?;
+        let found = self.first(keys, paths, &binding, wanted)?;
         found.ok_or_else(|| VaultError::ValueMissing {
             name: name.clone(),
             version: id.clone(),
@@ -49,11 +62,11 @@ impl Vault {
     /// are no files.
     fn first(
         &self,
+        keys: &KeyringKeys,
         paths: Vec<String>,
         binding: &Binding<'_>,
         (kind, digest): (Kind, Digest),
     ) -> Result<Option<SecretValue>, VaultError> {
-        let keys = self.need_keys()?;
         let mut failed = None;
         for path in paths {
             let full = self.root.full(&path);

@@ -153,6 +153,35 @@ pub(super) fn save(
         .map_err(|_| state.damaged(&path))
 }
 
+/// Forgets the digests in every kept view: they are under keys that the vault has no
+/// more, and would make equal values look different.
+pub(super) fn forget_digests(state: &State) -> Result<(), StateError> {
+    let entries = match state.root().list("views") {
+        Err(error) if error.is_not_found() => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry.name.strip_suffix(".json");
+        let Some(remote) = name.and_then(|name| name.parse::<RemoteName>().ok()) else {
+            continue;
+        };
+        let Some(mut fetched) = load(state, &remote)? else {
+            continue;
+        };
+        for sight in fetched.view.secrets.values_mut() {
+            if let Sight::Seen(secret) = sight {
+                for meta in secret.state.versions.values_mut() {
+                    if matches!(meta.content, Content::Value { .. }) {
+                        meta.content = Content::Unread;
+                    }
+                }
+            }
+        }
+        save(state, &remote, &fetched)?;
+    }
+    Ok(())
+}
+
 /// The view that was kept last. A file that cannot be read is as good as none: it is
 /// fetched anew.
 pub(super) fn load(state: &State, remote: &RemoteName) -> Result<Option<Fetched>, StateError> {

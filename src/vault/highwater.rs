@@ -1,0 +1,291 @@
+//! The high-water mark: what this clone has seen of each secret, so that an older state
+//! that is put back is noticed (design.md section 4, "Rollback"; crypto.md section 9,
+//! first row). Local, and raised by verified metadata alone.
+//!
+//! A secret has gone back if its file is, byte for byte, one that this clone has seen
+//! and seen replaced, or if a version that bore a label when it was last seen is gone,
+//! or if all of it is gone. Versions without a label may go (`gc`), a tombstone may
+//! lose its versions, and whatever this clone writes itself is ahead.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::cache::Entry;
+use super::disk::{Durable, Existing};
+use super::{Vault, VaultError};
+use crate::model::{Lifecycle, Record, SecretName};
+
+const FILE: &str = "highwater";
+/// What was written here since, to be folded in.
+const LOG: &str = "highwater.log";
+const MAGIC: &str = "strongroom-highwater/1";
+/// The largest mark that is read, in bytes.
+const MAX: usize = 1 << 31;
+/// How many former states of a secret are remembered.
+const DEPTH: usize = 64;
+
+type State = [u8; 16];
+
+/// What was seen of one secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    /// The latest state: the first half of its file's SHA-256.
+    latest: State,
+    /// Those before it, oldest first.
+    past: Vec<State>,
+    /// The versions that bore a label in the latest state, and those that were lost
+    /// before it and not accepted.
+    held: BTreeSet<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Marks {
+    magic: String,
+    secrets: BTreeMap<String, Seen>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self {
+            magic: MAGIC.to_owned(),
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+fn short(hash: &[u8; 32]) -> State {
+    let mut state = State::default();
+    state.copy_from_slice(&hash[..16]);
+    state
+}
+
+fn held(record: &Record) -> BTreeSet<String> {
+    let labelled = record.state.labels.values();
+    labelled.map(|id| id.as_str().to_owned()).collect()
+}
+
+fn ids(record: &Record) -> BTreeSet<String> {
+    let versions = record.state.versions.keys();
+    versions.map(|id| id.as_str().to_owned()).collect()
+}
+
+impl Seen {
+    fn first(state: State, record: &Record) -> Self {
+        Self {
+            latest: state,
+            past: Vec::new(),
+            held: held(record),
+        }
+    }
+
+    fn is_back(&self, state: State, record: &Record) -> bool {
+        let lacks = |id: &String| !record.state.versions.keys().any(|v| v.as_str() == id);
+        state != self.latest
+            && (self.past.contains(&state)
+                || (record.state.lifecycle != Lifecycle::Tombstone && self.held.iter().any(lacks)))
+    }
+
+    fn advance(&mut self, state: State) {
+        self.past.retain(|past| *past != state);
+        if self.latest != state {
+            self.past.push(std::mem::replace(&mut self.latest, state));
+        }
+        let over = self.past.len().saturating_sub(DEPTH);
+        self.past.drain(..over);
+    }
+}
+
+impl Marks {
+    /// Folds in what was written here since; what was lost before stays lost.
+    fn fold(&mut self, mut log: &[u8]) {
+        while let Some((len, rest)) = log.split_first_chunk::<4>() {
+            let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
+            let Some((note, rest)) = rest.split_at_checked(len) else {
+                return;
+            };
+            log = rest;
+            let Ok(note) = postcard::from_bytes::<Note>(note) else {
+                return;
+            };
+            let Some(held) = note.held else {
+                self.secrets.remove(&note.name);
+                continue;
+            };
+            let seen = self.secrets.entry(note.name).or_insert_with(|| Seen {
+                latest: note.state,
+                ..Seen::default()
+            });
+            let lost = |id: &String| note.before.as_ref().is_some_and(|ids| !ids.contains(id));
+            let lost: Vec<String> = seen.held.iter().filter(|id| lost(id)).cloned().collect();
+            seen.advance(note.state);
+            seen.held = held;
+            seen.held.extend(lost);
+        }
+    }
+}
+
+/// One note of the log.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    name: String,
+    state: State,
+    /// The versions that the file had before it was written.
+    before: Option<BTreeSet<String>>,
+    /// The versions with a label; none for a secret that was removed.
+    held: Option<BTreeSet<String>>,
+}
+
+/// What a transaction wrote of one secret; no record for one that it removed.
+pub(super) struct Written {
+    pub(super) name: SecretName,
+    pub(super) hash: [u8; 32],
+    pub(super) before: Option<Record>,
+    pub(super) record: Option<Record>,
+}
+
+impl Vault {
+    /// The secrets that are older than this clone has seen them, sorted. No key is
+    /// needed, and only files that changed are read.
+    pub fn gone_back(&self) -> Result<Vec<String>, VaultError> {
+        let loaded = self.load()?;
+        let marks = self.marks();
+        if marks.secrets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries = self.cached_entries();
+        let mut back = BTreeSet::new();
+        let mut there: HashSet<&str> = HashSet::with_capacity(entries.len());
+        for entry in &entries {
+            let name = entry.record.name.as_str();
+            there.insert(name);
+            let seen = marks.secrets.get(name);
+            if seen.is_some_and(|seen| seen.is_back(short(&entry.hash), &entry.record)) {
+                back.insert(name.to_owned());
+            }
+        }
+        for (name, _) in &marks.secrets {
+            // What is blocked is reported as that.
+            if !there.contains(name.as_str()) && !loaded.blocked.contains_key(name) {
+                back.insert(name.clone());
+            }
+        }
+        Ok(back.into_iter().collect())
+    }
+
+    /// Refuses while secrets have gone back in time.
+    pub fn refuse_gone_back(&self) -> Result<(), VaultError> {
+        let names = self.gone_back()?;
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(VaultError::GoneBack { names }),
+        }
+    }
+
+    /// Takes the vault as it is now for the newest state: a person decided so. Gives
+    /// the secrets that had gone back.
+    pub fn accept_gone_back(&self) -> Result<Vec<String>, VaultError> {
+        self.need_keys()?;
+        let back = self.gone_back()?;
+        if back.is_empty() {
+            return Ok(back);
+        }
+        let mut marks = self.marks();
+        let entries = self.cached_entries();
+        let now: BTreeMap<&str, &Entry> = entries
+            .iter()
+            .map(|entry| (entry.record.name.as_str(), entry))
+            .collect();
+        for name in &back {
+            match now.get(name.as_str()) {
+                Some(entry) => {
+                    let seen = Seen::first(short(&entry.hash), &entry.record);
+                    marks.secrets.insert(name.clone(), seen);
+                }
+                None => {
+                    marks.secrets.remove(name);
+                }
+            }
+        }
+        self.write_marks(&marks, Durable::Now)?;
+        Ok(back)
+    }
+
+    /// Raises the mark over what was read and verified. What went back leaves it where
+    /// it is.
+    pub(super) fn raise_mark(&self, entries: &[Entry]) {
+        let mut marks = self.marks();
+        let mut news = false;
+        for entry in entries.iter().filter(|entry| entry.verified) {
+            let state = short(&entry.hash);
+            match marks.secrets.get_mut(entry.record.name.as_str()) {
+                None => {
+                    let name = entry.record.name.as_str().to_owned();
+                    marks.secrets.insert(name, Seen::first(state, &entry.record));
+                    news = true;
+                }
+                Some(seen) if seen.latest == state => {}
+                Some(seen) if seen.is_back(state, &entry.record) => {}
+                Some(seen) => {
+                    seen.advance(state);
+                    seen.held = held(&entry.record);
+                    news = true;
+                }
+            }
+        }
+        if news {
+            // A mark that is not written costs one notice, and is raised at the next
+            // reading that finds a change.
+            drop(self.write_marks(&marks, Durable::Later));
+        }
+    }
+
+    /// Notes what this clone wrote itself, which is ahead of whatever it was. It costs
+    /// an append, whatever the vault's size; the next reading folds it in.
+    pub(super) fn mark_written(&self, written: &[Written]) {
+        let mut bytes = Vec::new();
+        for one in written {
+            let note = Note {
+                name: one.name.as_str().to_owned(),
+                state: short(&one.hash),
+                before: one.before.as_ref().map(ids),
+                held: one.record.as_ref().map(held),
+            };
+            let Ok(note) = postcard::to_stdvec(&note) else {
+                return;
+            };
+            let len = u32::try_from(note.len()).unwrap_or(u32::MAX);
+            bytes.extend(len.to_le_bytes());
+            bytes.extend(note);
+        }
+        if !bytes.is_empty() {
+            let path = self.state.root().full(LOG);
+            let mut options = std::fs::OpenOptions::new();
+            let file = options.append(true).create(true).mode(0o600).open(path);
+            drop(file.and_then(|mut file| file.write_all(&bytes)));
+        }
+    }
+
+    fn marks(&self) -> Marks {
+        let bytes = self.state.root().read(FILE, MAX);
+        let marks = bytes.ok().and_then(|(bytes, _)| {
+            let marks: Marks = postcard::from_bytes(&bytes).ok()?;
+            (marks.magic == MAGIC).then_some(marks)
+        });
+        let mut marks = marks.unwrap_or_default();
+        let log = self.state.root().read(LOG, MAX);
+        marks.fold(&log.map(|(bytes, _)| bytes).unwrap_or_default());
+        marks
+    }
+
+    fn write_marks(&self, marks: &Marks, durable: Durable) -> Result<(), VaultError> {
+        let damaged = |_| self.state.damaged(FILE);
+        let bytes = postcard::to_stdvec(marks).map_err(damaged)?;
+        let root = self.state.root();
+        root.write(FILE, &bytes, Existing::Replace, durable)?;
+        root.remove(LOG)?;
+        Ok(())
+    }
+}

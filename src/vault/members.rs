@@ -1,0 +1,110 @@
+//! Who is in a keyring. Adding somebody touches the keyring's two files and no secret;
+//! removing somebody is a [`super::Rekey`].
+
+use super::disk::{Durable, Existing};
+use super::git::{self, Committed};
+use super::keyring::{self, Keyring};
+use super::lock::Lock;
+use super::transaction::WAIT;
+use super::unlock::trusted_of;
+use super::{Vault, VaultError};
+use crate::crypto::{MemberKey, encrypt_keyring};
+use crate::model::Timestamp;
+
+/// The longest name of a member, in characters.
+const LONGEST: usize = 64;
+
+/// Why the members cannot be changed so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberError {
+    /// Not a name.
+    #[error("a member's name has 1 to 64 characters, none of them a control character")]
+    Name,
+    /// Somebody has that name.
+    #[error("{0} is a member already")]
+    NameTaken(String),
+    /// Somebody has that key.
+    #[error("{0} has that key already")]
+    KeyTaken(String),
+    /// Nobody has that name.
+    #[error("no member named {0}")]
+    NotAMember(String),
+    /// Nobody would be left.
+    #[error("nobody would be left who could open the vault")]
+    Last,
+    /// The keyring's own key is held by another process, which never gives it away.
+    #[error("the keyring's key is needed for this, and an agent holds it")]
+    Held,
+}
+
+/// `1 secret`, `2 secrets`.
+pub(super) fn counted(count: usize) -> String {
+    match count {
+        1 => "1 secret".to_owned(),
+        count => format!("{count} secrets"),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let count = name.chars().count();
+    (1..=LONGEST).contains(&count) && name.trim() == name && !name.chars().any(char::is_control)
+}
+
+impl Vault {
+    /// Lets one more person open the keyring, from its keys alone: no secret is read or
+    /// written. Needs the keyring's own key in this process.
+    ///
+    /// The keyring's file comes first and the list last, so after a crash the same call
+    /// finishes the work.
+    pub fn add_member(
+        &self,
+        name: &str,
+        key: &MemberKey,
+        now: Timestamp,
+        use_git: bool,
+    ) -> Result<Committed, VaultError> {
+        if !is_name(name) {
+            return Err(MemberError::Name.into());
+        }
+        let keys = self.need_keys()?;
+        let identity = keys.identity().ok_or(MemberError::Held)?;
+        let _lock = Lock::acquire(&self.state.lock_path(), "members add", WAIT)?;
+        if let Some(error) = self.replaced() {
+            return Err(error);
+        }
+        let mut list = self.keyring()?;
+        if list.members.contains_key(name) {
+            return Err(MemberError::NameTaken(name.to_owned()).into());
+        }
+        if let Some((other, _)) = list.members.iter().find(|(_, has)| *has == key) {
+            return Err(MemberError::KeyTaken(other.clone()).into());
+        }
+        list.members.insert(name.to_owned(), key.clone());
+        let members: Vec<MemberKey> = list.members.values().cloned().collect();
+        let age = encrypt_keyring(&identity, now, &members)?;
+        let text = list.seal(keys)?;
+        let paths = [
+            Keyring::age_path(keyring::DEFAULT),
+            Keyring::list_path(keyring::DEFAULT),
+        ];
+        for (path, bytes) in paths.iter().zip([age.as_bytes(), text.as_bytes()]) {
+            self.root
+                .write(path, bytes, Existing::Replace, Durable::Now)?;
+        }
+        self.pin_list(&list)?;
+        if !(use_git && self.config().git.commit) {
+            return Ok(Committed::Off);
+        }
+        let message = format!("members: add {name}");
+        Ok(git::commit(&self.root, &paths, &message, now, git::PATIENCE))
+    }
+
+    /// Remembers a list that was just written or verified.
+    pub(super) fn pin_list(&self, list: &Keyring) -> Result<(), VaultError> {
+        if let Some(mut pin) = self.state.pin()? {
+            pin.keyrings.insert(list.name.clone(), trusted_of(list));
+            self.state.set_pin(&pin)?;
+        }
+        Ok(())
+    }
+}

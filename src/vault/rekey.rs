@@ -1,0 +1,579 @@
+//! New keys for a vault, with or without some of its members (design.md section 4,
+//! "Keyring"; book, formats/keyring).
+//!
+//! Everything is encrypted anew: every value of every version, and every file that
+//! ends in a mac. What is on disk while that happens says so, in a file that is written
+//! first and removed last, and holds all that is needed to finish: whoever dies on the
+//! way, the next run goes on from what is there. Until the member list is replaced,
+//! nothing of the old epoch is gone that the new one does not have.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::disk::{Durable, Existing, split};
+use super::git::{self, Committed};
+use super::keyring::{self, Keyring, Past};
+use super::ledger::Ledger;
+use super::lock::Lock;
+use super::members::MemberError;
+use super::state::Pin;
+use super::transaction::WAIT;
+use super::unlock::trusted_of;
+use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta, read_config, read_text, value, view};
+use crate::crypto::{
+    Binding, Ciphertext, Domain, Identity, KeyringKeys, Member, MemberKey, encrypt_keyring,
+    open_value, seal_value,
+};
+use crate::model::{Content, Digest, Record, Timestamp, VersionId};
+
+/// The member list of the epoch that is about to begin: while it is there, a rekey is
+/// under way.
+pub(super) const NEXT_LIST: &str = "keys/default.next.toml";
+/// That epoch's identity, encrypted to its members.
+const NEXT_AGE: &str = "keys/default.next.age";
+/// How many secrets are written between two waits for the disk.
+const BATCH: usize = 256;
+
+/// What new keys are made for.
+pub struct Rekey<'a> {
+    /// The new keyring's own identity, freshly generated.
+    pub keyring: Identity,
+    /// Who is not to open it any more, by name.
+    pub remove: &'a BTreeSet<String>,
+    /// Now.
+    pub now: Timestamp,
+    /// Whether the change is committed to git, where the settings say so too.
+    pub git: bool,
+}
+
+/// What a rekey did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// The epoch that began.
+    pub epoch: u32,
+    /// Who was removed.
+    pub removed: Vec<String>,
+    /// How many secrets and how many versions' values this run wrote anew.
+    pub secrets: usize,
+    /// The values.
+    pub values: usize,
+    /// Whether it went on from where an earlier run had ended.
+    pub resumed: bool,
+    /// What became of the git commit.
+    pub git: Committed,
+}
+
+/// Both epochs' keys and the new list, while one becomes the other.
+struct Turn {
+    list: Keyring,
+    old: KeyringKeys,
+    new: KeyringKeys,
+}
+
+/// One version that is encrypted anew.
+struct Anew {
+    id: VersionId,
+    digest: Digest,
+    file: Ciphertext,
+}
+
+impl Vault {
+    /// Whether a rekey was begun and not finished.
+    pub fn is_half_rekeyed(&self) -> bool {
+        self.refuse_half_rekeyed().is_err()
+    }
+
+    pub(super) fn refuse_half_rekeyed(&self) -> Result<(), VaultError> {
+        let path = self.root.full(NEXT_LIST);
+        match path.symlink_metadata() {
+            Ok(_) => Err(VaultError::RekeyUnderWay { path }),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Gives an unlocked vault a new epoch. Needs the keyring's own key in this process,
+    /// and an identity of a member who stays.
+    ///
+    /// Refused unless every secret can be read: what could not be encrypted anew would
+    /// be lost.
+    pub fn rekey(
+        &mut self,
+        member: &dyn Member,
+        rekey: Rekey<'_>,
+    ) -> Result<Rekeyed, VaultError> {
+        let _lock = Lock::acquire(&self.state.lock_path(), "rekey", WAIT)?;
+        if let Some(error) = self.replaced() {
+            return Err(error);
+        }
+        if let Some(what) = self.git_under_way() {
+            return Err(VaultError::GitBusy(what));
+        }
+        let keys = self.need_keys()?;
+        let old = keys.identity().ok_or(MemberError::Held)?;
+        let list = self.keyring()?;
+        let mut members = list.members.clone();
+        for name in rekey.remove {
+            if members.remove(name).is_none() {
+                return Err(MemberError::NotAMember(name.clone()).into());
+            }
+        }
+        if members.is_empty() {
+            return Err(MemberError::Last.into());
+        }
+        self.refuse_gone_back()?;
+        self.check_all()?;
+
+        let new = KeyringKeys::new(rekey.keyring, &self.config().vault_id);
+        let identity = new.identity().ok_or(MemberError::Held)?;
+        let successor = Keyring::successor(
+            &list.name,
+            list.epoch + 1,
+            &new.recipient(),
+            &new.commitment(),
+        );
+        let mut past = list.past;
+        past.push(Past {
+            epoch: list.epoch,
+            commitment: list.commitment,
+            removed: rekey.remove.iter().cloned().collect(),
+            vouch: keys.mac(Domain::Epoch, successor.as_bytes())?,
+        });
+        let next = Keyring {
+            name: list.name,
+            epoch: list.epoch + 1,
+            recipient: new.recipient(),
+            commitment: new.commitment(),
+            prefixes: list.prefixes,
+            members,
+            past,
+        };
+        let members: Vec<MemberKey> = next.members.values().cloned().collect();
+        let next_age = encrypt_keyring(&identity, rekey.now, &members)?;
+        let past_age = encrypt_keyring(&old, rekey.now, &[identity.recipient()])?;
+        let past_path = Keyring::past_path(&next.name, list.epoch);
+        let text = next.seal(&new)?;
+        for (path, bytes) in [
+            (past_path.as_str(), past_age.as_bytes()),
+            (NEXT_AGE, next_age.as_bytes()),
+            (NEXT_LIST, text.as_bytes()),
+        ] {
+            self.root
+                .write(path, bytes, Existing::Replace, Durable::Now)?;
+        }
+        self.turn(member, rekey.now, rekey.git, false)
+    }
+
+    /// Finishes a rekey that was begun. The vault need not be unlocked, and cannot be;
+    /// it is afterwards.
+    pub fn finish_rekey(
+        &mut self,
+        member: &dyn Member,
+        now: Timestamp,
+        use_git: bool,
+    ) -> Result<Rekeyed, VaultError> {
+        let _lock = Lock::acquire(&self.state.lock_path(), "rekey", WAIT)?;
+        self.turn(member, now, use_git, true)
+    }
+
+    /// Takes every file from the old keys to the new ones, in an order in which each
+    /// step can be the last of this process.
+    fn turn(
+        &mut self,
+        member: &dyn Member,
+        now: Timestamp,
+        use_git: bool,
+        resumed: bool,
+    ) -> Result<Rekeyed, VaultError> {
+        let turn = self.open_turn(member)?;
+        let listed = self.reseal_config(&turn)?;
+        self.reseal_ledgers(&turn)?;
+        let removed = turn.list.past.last().map(|p| p.removed.clone());
+        let removed = removed.unwrap_or_default();
+        self.write_ledger(&turn, &removed, listed.as_ref(), now)?;
+        let (secrets, values, fresh) = self.reseal_secrets(&turn)?;
+        self.drop_old_values(&turn, &fresh)?;
+        self.root.sync()?;
+
+        // From here on the new epoch is the vault's.
+        let (age, _) = self.root.read(NEXT_AGE, super::unlock::MAX_AGE)?;
+        let list = read_text(&self.root, NEXT_LIST, keyring::MAX)?;
+        let name = &turn.list.name;
+        for (path, bytes) in [
+            (Keyring::age_path(name), age.as_slice()),
+            (Keyring::list_path(name), list.as_bytes()),
+        ] {
+            self.root
+                .write(&path, bytes, Existing::Replace, Durable::Now)?;
+        }
+        let (config, hash) = read_config(&self.root, Some(&turn.new))?;
+        view::forget_digests(&self.state)?;
+        self.state.set_pin(&Pin {
+            vault_id: config.vault_id.clone(),
+            config: hash,
+            keyrings: BTreeMap::from([(name.clone(), trusted_of(&turn.list))]),
+        })?;
+        let git = if use_git && config.git.commit {
+            let paths = git::changed(&self.root, &["keys", SECRETS, CONFIG], |path| {
+                !path.ends_with(NEXT_AGE) && !path.ends_with(NEXT_LIST)
+            });
+            let message = match removed.is_empty() {
+                true => format!("rekey: epoch {}", turn.list.epoch),
+                false => format!(
+                    "members: remove {}; epoch {}",
+                    removed.join(", "),
+                    turn.list.epoch
+                ),
+            };
+            match paths {
+                Ok(paths) => git::commit(&self.root, &paths, &message, now, git::PATIENCE),
+                Err(reason) => Committed::Left(reason),
+            }
+        } else {
+            Committed::Off
+        };
+        self.root.remove(NEXT_AGE)?;
+        self.root.remove(NEXT_LIST)?;
+        self.root.sync_dir("keys")?;
+        self.set_settings(config, true);
+        let epoch = turn.list.epoch;
+        self.keys = Some(turn.new);
+        Ok(Rekeyed {
+            epoch,
+            removed,
+            secrets,
+            values,
+            resumed,
+            git,
+        })
+    }
+
+    /// Opens what a rekey wrote first, and believes it only if the keys that this clone
+    /// trusts vouch for it.
+    fn open_turn(&self, member: &dyn Member) -> Result<Turn, VaultError> {
+        let vault_id = self.config().vault_id.clone();
+        let identity = self.open_age(NEXT_AGE, member)?;
+        let recipient = identity.recipient();
+        let new = KeyringKeys::new(identity, &vault_id);
+        let list = self.read_list(NEXT_LIST, keyring::DEFAULT, &new)?;
+        let forged = || VaultError::OtherKeyring {
+            path: self.root.full(NEXT_LIST),
+            pinned: self
+                .pinned()
+                .map_or_else(String::new, |t| t.commitment.fingerprint()),
+            found: new.commitment().fingerprint(),
+        };
+        let past = list.past.last().ok_or_else(forged)?;
+        let identity = new.identity().ok_or(MemberError::Held)?;
+        let age = Keyring::past_path(&list.name, past.epoch);
+        let old = match self.open_age(&age, &identity) {
+            Err(VaultError::NoIdentity { .. }) => return Err(forged()),
+            old => KeyringKeys::new(old?, &vault_id),
+        };
+        let text = Keyring::successor(&list.name, list.epoch, &recipient, &new.commitment());
+        let is_vouched = past.epoch + 1 == list.epoch
+            && old.commitment() == past.commitment
+            && old.mac(Domain::Epoch, text.as_bytes())? == past.vouch;
+        let is_pinned = self.pinned().is_some_and(|trusted| {
+            trusted.commitment == old.commitment() || trusted.commitment == new.commitment()
+        });
+        match is_vouched && is_pinned {
+            true => Ok(Turn { list, old, new }),
+            false => Err(forged()),
+        }
+    }
+
+    fn pinned(&self) -> Option<super::state::Trusted> {
+        let pin = self.state.pin().ok().flatten()?;
+        pin.keyrings.get(keyring::DEFAULT).cloned()
+    }
+
+    /// Reads every value, so that nothing is found to be unreadable half way.
+    fn check_all(&self) -> Result<(), VaultError> {
+        let loaded = self.load()?;
+        let mut names: Vec<String> = loaded.blocked.into_keys().collect();
+        let work: Vec<(&Record, &VersionId)> = loaded
+            .records
+            .values()
+            .flat_map(|record| {
+                let versions = record.state.versions.iter();
+                let valued = versions.filter(|(_, meta)| meta.has_value());
+                valued.map(move |(id, _)| (record, id))
+            })
+            .collect();
+        let failed = Mutex::new(BTreeSet::new());
+        let next = AtomicUsize::new(0);
+        let worker = || {
+            while let Some((record, id)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if self.read(record, id).is_err() {
+                    let mut failed = failed.lock().unwrap_or_else(|p| p.into_inner());
+                    failed.insert(record.name.to_string());
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(worker);
+            worker();
+        });
+        names.extend(failed.into_inner().unwrap_or_else(|p| p.into_inner()));
+        names.sort();
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(VaultError::Unsound { names }),
+        }
+    }
+
+    /// Puts the settings under the new mac, and gives the old epoch's member list while
+    /// it is there.
+    fn reseal_config(&self, turn: &Turn) -> Result<Option<Keyring>, VaultError> {
+        self.reseal(CONFIG, Domain::Vault, turn)?;
+        match self.read_keyring(&turn.list.name, &turn.old) {
+            Ok(list) => Ok(Some(list)),
+            // It is the new one already.
+            Err(VaultError::Mac { .. }) => {
+                self.read_keyring(&turn.list.name, &turn.new)?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts one text under the new keys' mac.
+    fn reseal(&self, path: &str, domain: Domain, turn: &Turn) -> Result<(), VaultError> {
+        let text = read_text(&self.root, path, super::ledger::MAX)?;
+        if turn.new.verify_text(domain, &text).is_ok() {
+            return Ok(());
+        }
+        let body = turn.old.verify_text(domain, &text);
+        let body = body.map_err(|source| VaultError::mac(self.root.full(path), source))?;
+        let text = turn.new.seal_text(domain, body.to_owned())?;
+        let bytes = text.as_bytes();
+        Ok(self
+            .root
+            .write(path, bytes, Existing::Replace, Durable::Now)?)
+    }
+
+    fn reseal_ledgers(&self, turn: &Turn) -> Result<(), VaultError> {
+        let ended = turn.list.past.split_last().map(|(_, rest)| rest);
+        for past in ended.unwrap_or_default() {
+            if !past.removed.is_empty() {
+                let path = Ledger::path(&turn.list.name, past.epoch + 1);
+                self.reseal(&path, Domain::Ledger, turn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what those who are removed could read. Once it is there it stays:
+    /// what a second run would write is not what they could read when they left.
+    fn write_ledger(
+        &self,
+        turn: &Turn,
+        removed: &[String],
+        old: Option<&Keyring>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let path = Ledger::path(&turn.list.name, turn.list.epoch);
+        let Some(old) = old.filter(|_| !removed.is_empty()) else {
+            return Ok(());
+        };
+        let there = read_text(&self.root, &path, super::ledger::MAX);
+        if there.is_ok_and(|text| turn.new.verify_text(Domain::Ledger, &text).is_ok()) {
+            return Ok(());
+        }
+        let key = |name: &String| Some((name.clone(), old.members.get(name)?.to_string()));
+        let members = removed.iter().filter_map(key).collect();
+        let mut records = Vec::new();
+        for path in self.metadata_paths()? {
+            records.push(self.either(&path, turn)?.0);
+        }
+        let ledger = Ledger::of(&turn.list, now, members, records.iter());
+        let text = ledger.seal(&turn.new)?;
+        let bytes = text.as_bytes();
+        Ok(self
+            .root
+            .write(&path, bytes, Existing::Replace, Durable::Now)?)
+    }
+
+    fn metadata_paths(&self) -> Result<Vec<String>, VaultError> {
+        let mut paths = Vec::new();
+        self.walk("", &mut |path, kind| {
+            let (_, name) = split(path);
+            let is_file = kind == rustix::fs::FileType::RegularFile;
+            if is_file && name.ends_with(".toml") && !super::disk::is_leftover(name) {
+                paths.push(path.to_owned());
+            }
+        })?;
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Reads metadata that is under either mac, and says whether that is the new one.
+    fn either(&self, path: &str, turn: &Turn) -> Result<(Record, bool), VaultError> {
+        let full = format!("{SECRETS}/{path}");
+        let (bytes, _) = self.root.read(&full, meta::MAX)?;
+        if let Ok(record) = meta::read(&bytes, path, Some(&turn.new)) {
+            return Ok((record, true));
+        }
+        match meta::read(&bytes, path, Some(&turn.old)) {
+            Ok(record) => Ok((record, false)),
+            Err(source) => Err(VaultError::metadata(self.root.full(&full), source)),
+        }
+    }
+
+    /// Encrypts every secret anew that is not yet: its values first, then its metadata
+    /// with their new digests and mac. The old files stay beside. Gives how many secrets
+    /// and values, and the new files.
+    fn reseal_secrets(
+        &self,
+        turn: &Turn,
+    ) -> Result<(usize, usize, HashSet<String>), VaultError> {
+        let mut fresh = HashSet::new();
+        let (mut secrets, mut values) = (0, 0);
+        for paths in self.metadata_paths()?.chunks(BATCH) {
+            let mut records = Vec::with_capacity(paths.len());
+            for path in paths {
+                let (record, is_new) = self.either(path, turn)?;
+                if !is_new {
+                    records.push(record);
+                }
+            }
+            if records.is_empty() {
+                continue;
+            }
+            let anew = self.encrypt_anew(&records, turn)?;
+            for (record, anew) in records.iter_mut().zip(anew) {
+                for one in anew {
+                    let path = layout::value_path(&record.name, &one.id, one.file.ct8());
+                    let path = format!("{SECRETS}/{path}");
+                    let bytes = one.file.as_bytes();
+                    self.root
+                        .write(&path, bytes, Existing::Keep, Durable::Later)?;
+                    fresh.insert(path);
+                    values += 1;
+                    if let Some(meta) = record.state.versions.get_mut(&one.id)
+                        && let Content::Value { digest, .. } = &mut meta.content
+                    {
+                        *digest = one.digest;
+                    }
+                }
+            }
+            self.root.sync()?;
+            for record in &records {
+                let name = &record.name;
+                let body = meta::emit(record).map_err(|source| VaultError::Record {
+                    name: name.clone(),
+                    source,
+                })?;
+                let text = turn.new.seal_text(Domain::Secret, body)?;
+                let path = format!("{SECRETS}/{}", layout::metadata_path(name));
+                let bytes = text.as_bytes();
+                self.root
+                    .write(&path, bytes, Existing::Replace, Durable::Later)?;
+                secrets += 1;
+            }
+            self.root.sync()?;
+        }
+        Ok((secrets, values, fresh))
+    }
+
+    /// Decrypts and encrypts the values of these records, on two threads.
+    fn encrypt_anew(&self, records: &[Record], turn: &Turn) -> Result<Vec<Vec<Anew>>, VaultError> {
+        let to = turn.new.recipient();
+        let vault_id = self.config().vault_id.clone();
+        let one = |record: &Record| -> Result<Vec<Anew>, VaultError> {
+            let mut all = Vec::new();
+            for (id, meta) in &record.state.versions {
+                if !meta.has_value() {
+                    continue;
+                }
+                let value = self.read_under(&turn.old, record, id)?;
+                let binding = Binding {
+                    vault: &vault_id,
+                    name: &record.name,
+                    version: id,
+                };
+                all.push(Anew {
+                    id: id.clone(),
+                    digest: turn.new.digest(&value)?,
+                    file: seal_value(&value, &binding, meta.created, &to)?,
+                });
+            }
+            Ok(all)
+        };
+        let many = |records: &[Record]| -> Result<Vec<Vec<Anew>>, VaultError> {
+            records.iter().map(one).collect()
+        };
+        let (first, second) = records.split_at(records.len() / 2);
+        let (first, second) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| many(first));
+            let second = many(second);
+            // A panic there would be one here.
+            let first = other
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (first, second)
+        });
+        let mut all = first?;
+        all.extend(second?);
+        Ok(all)
+    }
+
+    /// Removes every file of a version that has one under the new keys. A version's
+    /// files from an earlier run are told apart by opening them.
+    fn drop_old_values(&self, turn: &Turn, fresh: &HashSet<String>) -> Result<(), VaultError> {
+        let mut groups: BTreeMap<(String, layout::VersionKey), Vec<String>> = BTreeMap::new();
+        self.walk("", &mut |path, _| {
+            let (folder, name) = split(path);
+            if let Ok(file) = layout::parse_value_file(name) {
+                let stem = match folder {
+                    "" => file.stem,
+                    folder => format!("{folder}/{}", file.stem),
+                };
+                let group = groups.entry((stem, file.key)).or_default();
+                group.push(format!("{SECRETS}/{path}"));
+            }
+        })?;
+        for path in self.metadata_paths()? {
+            let (record, _) = self.either(&path, turn)?;
+            let stem = path.strip_suffix(".toml").unwrap_or(&path);
+            for (id, meta) in &record.state.versions {
+                let key = (stem.to_owned(), layout::VersionKey::of(id));
+                let Some(files) = groups.remove(&key).filter(|_| meta.has_value()) else {
+                    continue;
+                };
+                if files.len() < 2 {
+                    continue;
+                }
+                let mut keep = files.iter().find(|path| fresh.contains(*path));
+                if keep.is_none() {
+                    keep = files.iter().find(|path| self.opens(path, &record, id, turn));
+                }
+                for path in files.iter().filter(|path| Some(*path) != keep) {
+                    // One that is right under no key stays for fsck to name.
+                    if keep.is_some() {
+                        self.root.remove(path)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn opens(&self, path: &str, record: &Record, id: &VersionId, turn: &Turn) -> bool {
+        let config = self.config();
+        let binding = Binding {
+            vault: &config.vault_id,
+            name: &record.name,
+            version: id,
+        };
+        let Ok((bytes, _)) = self.root.read(path, value::MAX) else {
+            return false;
+        };
+        open_value(&bytes, &binding, &turn.new).is_ok()
+    }
+}
+
+#[cfg(test)]
+#[path = "rekey_tests.rs"]
+mod tests;
