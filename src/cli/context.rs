@@ -18,7 +18,10 @@ use super::exit::Exit;
 use super::ui::Ui;
 use crate::agent::{Client, ClientError, Clock, Moment};
 use crate::config::{Holder, Preferences};
-use crate::crypto::{Identity, Passphrase, SealedIdentity, UnsealError};
+use crate::crypto::{
+    HasMemberKey as _, Identity, Member, MemberKey, Passphrase, SealedIdentity, SshIdentity,
+    SshKeyError, SshKeyFile, UnsealError,
+};
 use crate::model::{Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
 use crate::vault::{Trust, Vault, VaultError};
 
@@ -31,6 +34,32 @@ pub(super) const OWN_SECRETS: [&str; 4] = [
 ];
 /// The largest identity file that is read, in bytes.
 const MAX_IDENTITY: u64 = 64 * 1024;
+
+/// The person's own private key, which opens the vaults that they are a member of.
+pub enum Own {
+    /// An age key, strongroom's or age-keygen's.
+    Age(Identity),
+    /// An ssh-ed25519 key.
+    Ssh(SshIdentity),
+}
+
+impl Own {
+    /// The key as a member's.
+    pub fn member(&self) -> &dyn Member {
+        match self {
+            Self::Age(key) => key,
+            Self::Ssh(key) => key,
+        }
+    }
+
+    /// Its public half.
+    pub fn member_key(&self) -> MemberKey {
+        match self {
+            Self::Age(key) => key.member_key(),
+            Self::Ssh(key) => key.member_key(),
+        }
+    }
+}
 
 /// What a command runs in.
 pub struct Context {
@@ -289,7 +318,7 @@ impl Context {
             return Ok(());
         }
         let identity = self.identity()?;
-        self.unlock_as(vault, &identity)
+        self.unlock_as(vault, identity.member())
     }
 
     /// Unlocks an open vault without asking anybody: by the agent, or with an identity
@@ -306,11 +335,11 @@ impl Context {
                 return Err(CommandError::new(Exit::Locked, "the vault is locked"));
             }
         }
-        self.unlock_as(vault, &self.identity()?)
+        self.unlock_as(vault, self.identity()?.member())
     }
 
     /// Unlocks an open vault with an identity.
-    pub fn unlock_as(&self, vault: &mut Vault, identity: &Identity) -> Result<(), CommandError> {
+    pub fn unlock_as(&self, vault: &mut Vault, identity: &dyn Member) -> Result<(), CommandError> {
         self.say_trust(vault.unlock(identity)?);
         Ok(())
     }
@@ -338,17 +367,24 @@ impl Context {
                 Ok(true)
             }
             // It locked just now, or what it holds is another clone's keyring.
-            Err(VaultError::Locked | VaultError::OtherKeyring { .. }) => Ok(false),
+            // Or the keys were replaced since.
+            Err(
+                VaultError::Locked | VaultError::OtherKeyring { .. } | VaultError::NewEpoch { .. },
+            ) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Says so when this clone begins to trust a keyring.
     fn say_trust(&self, trust: Trust) {
-        if let Trust::FirstUse { fingerprint } = trust {
-            self.ui.status(&format!(
+        match trust {
+            Trust::FirstUse { fingerprint } => self.ui.status(&format!(
                 "Trusting this vault's keyring from now on; compare its fingerprint with a teammate's: {fingerprint}"
-            ));
+            )),
+            Trust::Vouched { epoch } => self.ui.status(&format!(
+                "The vault has new keys (epoch {epoch}); the keys trusted so far vouch for them"
+            )),
+            Trust::Pinned | Trust::Accepted => {}
         }
     }
 
@@ -382,7 +418,7 @@ impl Context {
 
     /// The identity that opens vaults: from a descriptor, a file, the environment, or
     /// the person's own file, whose passphrase is asked for on the terminal.
-    pub fn identity(&self) -> Result<Identity, CommandError> {
+    pub fn identity(&self) -> Result<Own, CommandError> {
         if let Some(fd) = self.globals.identity_fd {
             let bytes = read_fd(fd)?;
             return self.parse_identity(&bytes, Path::new(&format!("descriptor {fd}")));
@@ -408,13 +444,17 @@ impl Context {
         self.parse_identity(&bytes, &path)
     }
 
-    fn parse_identity(&self, bytes: &[u8], place: &Path) -> Result<Identity, CommandError> {
+    fn parse_identity(&self, bytes: &[u8], place: &Path) -> Result<Own, CommandError> {
         let broken = |error: &dyn std::fmt::Display| {
             CommandError::new(Exit::Integrity, format!("{}: {error}", place.display()))
                 .hint("the identity file is damaged; put your backup of it back")
         };
+        if SshKeyFile::is_ssh(bytes) {
+            return self.parse_ssh(bytes, place).map(Own::Ssh);
+        }
         if !SealedIdentity::is_sealed(bytes) {
-            return Identity::from_file(bytes).map_err(|e| broken(&e));
+            let identity = Identity::from_file(bytes).map_err(|e| broken(&e));
+            return identity.map(Own::Age);
         }
         let sealed = SealedIdentity::parse(bytes).map_err(|e| broken(&e))?;
         if sealed.cost().is_weak() {
@@ -423,13 +463,31 @@ impl Context {
             );
         }
         let passphrase = self.passphrase(place)?;
-        sealed.open(&passphrase).map_err(|error| match error {
+        let opened = sealed.open(&passphrase).map_err(|error| match error {
             UnsealError::WrongPassphrase => CommandError::new(
                 Exit::NoIdentity,
                 format!("{}: wrong passphrase", place.display()),
             ),
             error => broken(&error),
-        })
+        });
+        opened.map(Own::Age)
+    }
+
+    fn parse_ssh(&self, bytes: &[u8], place: &Path) -> Result<SshIdentity, CommandError> {
+        let failed = |error: SshKeyError| {
+            let exit = match &error {
+                SshKeyError::WrongPassphrase => Exit::NoIdentity,
+                SshKeyError::Kind(_) => Exit::Unsupported,
+                SshKeyError::Malformed | SshKeyError::Rounds(_) => Exit::Integrity,
+            };
+            CommandError::new(exit, format!("{}: {error}", place.display()))
+        };
+        let key = SshKeyFile::parse(bytes).map_err(failed)?;
+        let passphrase = match key.is_sealed() {
+            true => Some(self.passphrase(place)?),
+            false => None,
+        };
+        key.open(passphrase.as_ref()).map_err(failed)
     }
 
     fn passphrase(&self, place: &Path) -> Result<Passphrase, CommandError> {
@@ -540,6 +598,8 @@ impl Context {
     ) -> Result<BTreeMap<RemoteName, crate::aws::AwsStore>, CommandError> {
         use crate::sync::SyncError;
         self.may_connect(vault)?;
+        // Before anything is asked of a remote that an old vault would push to.
+        vault.refuse_gone_back()?;
         let config = vault.config();
         let mut stores = BTreeMap::new();
         for name in names {

@@ -12,7 +12,7 @@ use crate::model::{
 use crate::plan::{Halt, ResolveError};
 use crate::store::StoreError;
 use crate::sync::SyncError;
-use crate::vault::{MetaError, VaultError};
+use crate::vault::{MemberError, MetaError, VaultError};
 
 /// Why a command failed: what happened, what a person can do about it, and the exit
 /// code that scripts see.
@@ -165,7 +165,16 @@ impl From<VaultError> for CommandError {
             e if e.is_busy() => Exit::Busy,
             e if e.is_locked() => Exit::Locked,
             VaultError::NoIdentity { .. } => Exit::NoIdentity,
-            VaultError::NotAVault { .. } | VaultError::NoValue { .. } => Exit::NotFound,
+            VaultError::RekeyUnderWay { .. } => Exit::Partial,
+            VaultError::NewEpoch { .. } | VaultError::Member(MemberError::Held) => Exit::Locked,
+            VaultError::GitBusy(_)
+            | VaultError::Member(
+                MemberError::NameTaken(_) | MemberError::KeyTaken(_) | MemberError::Last,
+            ) => Exit::Guard,
+            VaultError::Member(MemberError::Name) => Exit::Usage,
+            VaultError::NotAVault { .. }
+            | VaultError::NoValue { .. }
+            | VaultError::Member(MemberError::NotAMember(_)) => Exit::NotFound,
             VaultError::AlreadyAVault { .. } | VaultError::Exposed { .. } => Exit::Guard,
             VaultError::Config { .. } | VaultError::Setting(_) => Exit::Usage,
             _ => Exit::Unexpected,
@@ -174,6 +183,29 @@ impl From<VaultError> for CommandError {
             e if e.is_newer() => Some("a newer strongroom wrote this; upgrade to read it"),
             e if e.is_locked() => Some("unlock it for a while with: strongroom unlock"),
             e if e.is_busy() => Some("wait for it to finish, then run this again"),
+            VaultError::OtherKeyring { .. } => Some(
+                "ask a member for the fingerprint; if it is the one found: strongroom trust --fingerprint FINGERPRINT",
+            ),
+            VaultError::OldEpoch { .. } | VaultError::OldMembers { .. } => Some(
+                "someone put an old state back, or this is an old commit; get the newest with: git pull",
+            ),
+            VaultError::GoneBack { .. } => Some(
+                "someone put an old state back, or this is an old commit; if it is meant to be: strongroom trust --rollback",
+            ),
+            VaultError::OtherFingerprint { .. } => {
+                Some("do not use this vault before you know why; ask a member")
+            }
+            VaultError::RekeyUnderWay { .. } => {
+                Some("if no other process is at it, finish it with: strongroom rekey")
+            }
+            VaultError::NewEpoch { .. } => {
+                Some("unlock it anew, with: strongroom unlock; restart what serves it")
+            }
+            VaultError::Unsound { .. } => Some("see what is wrong with: strongroom fsck"),
+            VaultError::GitBusy(_) => Some("finish that first; see: git status"),
+            VaultError::Ledger { .. } => {
+                Some("git has the file: git log --all -- keys; git checkout COMMIT -- FILE")
+            }
             VaultError::NotAVault { .. } => {
                 Some("make one with: strongroom init DIR; or name one with -C DIR")
             }

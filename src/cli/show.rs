@@ -19,6 +19,15 @@ pub(super) fn count(n: usize, noun: &str) -> String {
     }
 }
 
+/// A word for a shell to read as it is.
+pub(super) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:+=,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// A time as people read it: to the minute, in UTC.
 pub(super) fn minute(time: Option<Timestamp>) -> String {
     match time {

@@ -103,7 +103,10 @@ pub(super) fn encrypt(plain: &[u8], to: &[Recipient]) -> Result<Ciphertext, Encr
 }
 
 /// Encrypts to every recipient, of whatever kind.
-pub(super) fn encrypt_to(plain: &[u8], to: &[&dyn age::Recipient]) -> Result<Ciphertext, EncryptError> {
+pub(super) fn encrypt_to(
+    plain: &[u8],
+    to: &[&dyn age::Recipient],
+) -> Result<Ciphertext, EncryptError> {
     if to.is_empty() {
         return Err(EncryptError::NoRecipients);
     }

@@ -176,6 +176,18 @@ pub trait Member: HasMemberKey {
     fn open_keyring(&self, file: &[u8]) -> Result<Identity, OpenError>;
 }
 
+impl<M: Member + ?Sized> HasMemberKey for std::sync::Arc<M> {
+    fn member_key(&self) -> MemberKey {
+        self.as_ref().member_key()
+    }
+}
+
+impl<M: Member + ?Sized> Member for std::sync::Arc<M> {
+    fn open_keyring(&self, file: &[u8]) -> Result<Identity, OpenError> {
+        self.as_ref().open_keyring(file)
+    }
+}
+
 impl HasMemberKey for Identity {
     fn member_key(&self) -> MemberKey {
         self.recipient().into()
@@ -297,10 +309,11 @@ impl Member for SshIdentity {
 /// The rounds of bcrypt that an OpenSSH private key asks for; the inner `None` is a key
 /// without a passphrase, the outer one a file that is none (OpenSSH, PROTOCOL.key).
 fn rounds(text: &str) -> Option<Option<u32>> {
-    let body = text.strip_prefix(OPENSSH_BEGIN)?.strip_suffix(OPENSSH_END)?;
-    let body: zeroize::Zeroizing<Vec<u8>> = zeroize::Zeroizing::new(
-        body.bytes().filter(|b| !b.is_ascii_whitespace()).collect(),
-    );
+    let body = text
+        .strip_prefix(OPENSSH_BEGIN)?
+        .strip_suffix(OPENSSH_END)?;
+    let body: zeroize::Zeroizing<Vec<u8>> =
+        zeroize::Zeroizing::new(body.bytes().filter(|b| !b.is_ascii_whitespace()).collect());
     let bytes = data_encoding::BASE64.decode(&body).ok()?;
     let bytes = zeroize::Zeroizing::new(bytes);
     let mut rest = bytes.strip_prefix(b"openssh-key-v1\0")?;

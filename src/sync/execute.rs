@@ -50,6 +50,8 @@ pub async fn apply_plan<S: SecretStore>(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, SyncError> {
+    // A vault that went back in time must not carry a remote back with it.
+    vault.refuse_gone_back()?;
     prepared
         .plan
         .check(&prepared.base, &prepared.views, options.limits)?;

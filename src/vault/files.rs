@@ -125,7 +125,11 @@ impl Vault {
 
     /// Calls `visit` with every path below `secrets/` that is no directory, or one
     /// with the name of a metadata file.
-    pub(super) fn walk(&self, folder: &str, visit: &mut impl FnMut(&str, FileType)) -> Result<(), VaultError> {
+    pub(super) fn walk(
+        &self,
+        folder: &str,
+        visit: &mut impl FnMut(&str, FileType),
+    ) -> Result<(), VaultError> {
         let full = match folder {
             "" => SECRETS.to_owned(),
             folder => format!("{SECRETS}/{folder}"),

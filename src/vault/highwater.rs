@@ -223,7 +223,9 @@ impl Vault {
             match marks.secrets.get_mut(entry.record.name.as_str()) {
                 None => {
                     let name = entry.record.name.as_str().to_owned();
-                    marks.secrets.insert(name, Seen::first(state, &entry.record));
+                    marks
+                        .secrets
+                        .insert(name, Seen::first(state, &entry.record));
                     news = true;
                 }
                 Some(seen) if seen.latest == state => {}
@@ -289,3 +291,7 @@ impl Vault {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "highwater_tests.rs"]
+mod tests;

@@ -168,7 +168,8 @@ impl Ledger {
                 let now = record.state.current();
                 let meta = now.and_then(|now| record.state.versions.get(now));
                 now != old.as_ref()
-                    && meta.is_some_and(|v| v.has_value() && v.created.is_some_and(|at| at > removed))
+                    && meta
+                        .is_some_and(|v| v.has_value() && v.created.is_some_and(|at| at > removed))
             });
             !rotated
         };

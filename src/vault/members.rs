@@ -96,7 +96,13 @@ impl Vault {
             return Ok(Committed::Off);
         }
         let message = format!("members: add {name}");
-        Ok(git::commit(&self.root, &paths, &message, now, git::PATIENCE))
+        Ok(git::commit(
+            &self.root,
+            &paths,
+            &message,
+            now,
+            git::PATIENCE,
+        ))
     }
 
     /// Remembers a list that was just written or verified.

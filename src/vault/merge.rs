@@ -14,7 +14,7 @@ mod sides;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crypto::{Binding, Ct8, Identity, open_value};
+use crate::crypto::{Binding, Ct8, Member, open_value};
 use crate::model::{Conflict, Content, Record, SecretName, Timestamp, VersionId};
 use crate::plan::{divided, unite};
 
@@ -114,7 +114,7 @@ impl Vault {
     pub fn merge_git(
         &self,
         now: Timestamp,
-        member: Option<&Identity>,
+        member: Option<&dyn Member>,
     ) -> Result<MergeReport, VaultError> {
         self.need_keys()?;
         let _lock = Lock::acquire(&self.state.lock_path(), "merge", WAIT)?;

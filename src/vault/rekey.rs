@@ -20,7 +20,9 @@ use super::members::MemberError;
 use super::state::Pin;
 use super::transaction::WAIT;
 use super::unlock::trusted_of;
-use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta, read_config, read_text, value, view};
+use super::{
+    CONFIG, SECRETS, Vault, VaultError, layout, meta, read_config, read_text, value, view,
+};
 use crate::crypto::{
     Binding, Ciphertext, Domain, Identity, KeyringKeys, Member, MemberKey, encrypt_keyring,
     open_value, seal_value,
@@ -97,11 +99,7 @@ impl Vault {
     ///
     /// Refused unless every secret can be read: what could not be encrypted anew would
     /// be lost.
-    pub fn rekey(
-        &mut self,
-        member: &dyn Member,
-        rekey: Rekey<'_>,
-    ) -> Result<Rekeyed, VaultError> {
+    pub fn rekey(&mut self, member: &dyn Member, rekey: Rekey<'_>) -> Result<Rekeyed, VaultError> {
         let _lock = Lock::acquire(&self.state.lock_path(), "rekey", WAIT)?;
         if let Some(error) = self.replaced() {
             return Err(error);
@@ -424,10 +422,7 @@ impl Vault {
     /// Encrypts every secret anew that is not yet: its values first, then its metadata
     /// with their new digests and mac. The old files stay beside. Gives how many secrets
     /// and values, and the new files.
-    fn reseal_secrets(
-        &self,
-        turn: &Turn,
-    ) -> Result<(usize, usize, HashSet<String>), VaultError> {
+    fn reseal_secrets(&self, turn: &Turn) -> Result<(usize, usize, HashSet<String>), VaultError> {
         let mut fresh = HashSet::new();
         let (mut secrets, mut values) = (0, 0);
         for paths in self.metadata_paths()?.chunks(BATCH) {
@@ -547,7 +542,9 @@ impl Vault {
                 }
                 let mut keep = files.iter().find(|path| fresh.contains(*path));
                 if keep.is_none() {
-                    keep = files.iter().find(|path| self.opens(path, &record, id, turn));
+                    keep = files
+                        .iter()
+                        .find(|path| self.opens(path, &record, id, turn));
                 }
                 for path in files.iter().filter(|path| Some(*path) != keep) {
                     // One that is right under no key stays for fsck to name.

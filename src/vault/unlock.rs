@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use super::keyring::{self, Keyring};
 use super::state::{Pin, Trusted};
 use super::{Vault, VaultError, read_config, read_text, view};
-use crate::crypto::{Commitment, Domain, Identity, KeyringKeys, Mac, Member, OpenError, open_keyring};
+use crate::crypto::{
+    Commitment, Domain, Identity, KeyringKeys, Mac, Member, OpenError, open_keyring,
+};
 
 /// The largest keyring file, in bytes: what an age file may have (crypto.md section 2).
 pub(super) const MAX_AGE: usize = 160 * 1024;
@@ -97,11 +99,7 @@ impl Vault {
     }
 
     /// Opens an age file that holds a keyring's identity.
-    pub(super) fn open_age(
-        &self,
-        age: &str,
-        member: &dyn Member,
-    ) -> Result<Identity, VaultError> {
+    pub(super) fn open_age(&self, age: &str, member: &dyn Member) -> Result<Identity, VaultError> {
         let (file, _) = self.root.read(age, MAX_AGE)?;
         open_keyring(&file, member).map_err(|source| {
             let path = self.root.full(age);
@@ -128,9 +126,7 @@ impl Vault {
         }
         let keyring = match self.read_keyring(name, &keys) {
             // Keys that an agent opened before another clone replaced them.
-            Err(VaultError::Mac { .. })
-                if keys.identity().is_none() && self.is_outdated(&keys) =>
-            {
+            Err(VaultError::Mac { .. }) if keys.identity().is_none() && self.is_outdated(&keys) => {
                 let path = self.root.full(&Keyring::list_path(name));
                 return Err(VaultError::NewEpoch { path });
             }

@@ -37,3 +37,4 @@ mod reader;
 mod service;
 mod sync_memory;
 mod sync_moto;
+mod tamper;

@@ -8,7 +8,7 @@ use super::DONE;
 use crate::cli::context::{Context, OWN_SECRETS, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::crypto::SealedIdentity;
+use crate::crypto::{SealedIdentity, SshKeyFile};
 use crate::model::{Escaped, Timestamp};
 use crate::vault::{Vault, exposed};
 
@@ -226,7 +226,10 @@ fn identity(ctx: &Context, root: &Path) -> Result<Vec<Check>, CommandError> {
         ));
     }
     let bytes = zeroize::Zeroizing::new(std::fs::read(&path).unwrap_or_default());
-    checks.push(if !SealedIdentity::is_sealed(&bytes) {
+    let ssh_is_sealed = SshKeyFile::parse(&bytes).is_ok_and(|key| key.is_sealed());
+    checks.push(if ssh_is_sealed {
+        ok("the identity is an ssh key with a passphrase")
+    } else if !SealedIdentity::is_sealed(&bytes) {
         bad(
             Level::Warn,
             "the identity has no passphrase: whoever reads the file opens the vault",

@@ -75,6 +75,15 @@ impl Fsck {
                 Escaped(reason).to_string(),
             ));
         }
+        for name in vault.gone_back()? {
+            let what = "it is older than this clone has seen it";
+            findings.push(Finding::new("gone back", Escaped(&name).to_string(), what));
+        }
+        if vault.is_unlocked()
+            && let Err(error) = vault.offboardings(&loaded)
+        {
+            findings.push(Finding::new("ledger", "keys", error.to_string()));
+        }
         check_files(&files, &mut findings);
         for record in loaded.records.values() {
             check_labels(record, &mut findings);

@@ -4,12 +4,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use zeroize::Zeroizing;
 
 use super::{DONE, git_state};
-use crate::cli::context::{Context, new_uuid, now};
+use crate::cli::context::{Context, Own, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::crypto::{Argon2Cost, Identity, SealedIdentity};
+use crate::crypto::{Argon2Cost, HasMemberKey as _, Identity, SealedIdentity};
 use crate::vault::{InitOptions, Vault};
 
 /// Make a vault, and an identity if there is none
@@ -32,6 +33,9 @@ pub struct Init {
     /// What this member is called in the vault
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
+    /// Make a second key that opens the vault, and print it once, to be kept on paper
+    #[arg(long)]
+    recovery_key: bool,
 }
 
 impl Init {
@@ -62,10 +66,10 @@ impl Init {
         let identity = if has_identity {
             ctx.identity()?
         } else {
-            make_identity(ctx, &path, self.no_passphrase)?
+            Own::Age(make_identity(ctx, &path, self.no_passphrase)?)
         };
         let keyring = Identity::generate();
-        let member = identity.recipient();
+        let member = identity.member_key();
         let member_name = self.member.unwrap_or_else(|| ctx.member_name());
         let vault_id = new_uuid();
         let options = InitOptions {
@@ -81,6 +85,10 @@ impl Init {
         if vault.git_setup()?.is_some() && !self.no_git {
             vault.install_driver(&super::merge_driver::program()?)?;
         }
+        let recovery = match self.recovery_key {
+            true => Some(recovery_key(ctx, &vault)?),
+            false => None,
+        };
         let fingerprint = vault
             .keys()
             .map(|k| k.commitment().fingerprint())
@@ -91,6 +99,7 @@ impl Init {
                 "VaultId": vault_id,
                 "Fingerprint": fingerprint,
                 "Identity": path.display().to_string(),
+                "RecoveryKey": recovery.as_deref().map(String::as_str),
             }))?;
             return DONE;
         }
@@ -104,12 +113,31 @@ impl Init {
                 path.display()
             ));
         }
+        if let Some(key) = recovery {
+            ctx.ui.status(
+                "This key opens the vault too. Print it, keep it where it does not burn with your machine, and keep no file of it:",
+            );
+            ctx.ui.data(key.as_bytes())?;
+        }
         ctx.ui.hint("store something: strongroom put NAME");
         DONE
     }
 }
 
-fn make_identity(
+/// What the recovery key is called in the member list.
+const RECOVERY: &str = "recovery";
+
+/// Lets a new key open the vault, and gives it as an identity file.
+fn recovery_key(ctx: &Context, vault: &Vault) -> Result<Zeroizing<String>, CommandError> {
+    let key = Identity::generate();
+    let git = vault.add_member(RECOVERY, &key.member_key(), now(), !ctx.no_commit()?)?;
+    git_state(ctx, &git);
+    let file = key.to_file(now());
+    let text = std::str::from_utf8(&file);
+    Ok(Zeroizing::new(text.unwrap_or_default().to_owned()))
+}
+
+pub(super) fn make_identity(
     ctx: &Context,
     path: &Path,
     no_passphrase: bool,

@@ -46,7 +46,7 @@ pub(super) fn merge(ctx: &Context, vault: &Vault) -> Result<MergeReport, Command
         return Ok(first);
     }
     let identity = ctx.identity()?;
-    let mut second = vault.merge_git(now(), Some(&identity))?;
+    let mut second = vault.merge_git(now(), Some(identity.member()))?;
     second.secrets.extend(first.secrets);
     second.restored.extend(first.restored);
     second.files.extend(first.files);

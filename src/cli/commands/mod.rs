@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod agent;
+mod audit;
 mod aws;
 mod binding;
 mod clear_clipboard;
@@ -21,11 +22,13 @@ mod generate;
 mod get;
 mod git_pull;
 mod init;
+mod join;
 mod label;
 mod lock;
 mod log;
 mod ls;
 mod man;
+mod members;
 mod merge;
 mod merge_driver;
 mod migrate;
@@ -42,6 +45,7 @@ mod show;
 mod status;
 mod sync;
 mod tag;
+mod trust;
 mod unlock;
 mod watch;
 
@@ -108,6 +112,13 @@ pub enum Command {
     Aws(aws::Aws),
     Serve(serve::Serve),
     Demo(demo::Demo),
+    #[command(subcommand)]
+    Members(members::Members),
+    Join(join::Join),
+    Trust(trust::Trust),
+    Rekey(members::RekeyVerb),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     Passwd(passwd::Passwd),
     Fsck(fsck::Fsck),
     Doctor(doctor::Doctor),
@@ -170,6 +181,11 @@ impl Command {
             Self::Aws(c) => c.run(ctx),
             Self::Serve(c) => c.run(ctx),
             Self::Demo(c) => c.run(ctx),
+            Self::Members(c) => c.run(ctx),
+            Self::Join(c) => c.run(ctx),
+            Self::Trust(c) => c.run(ctx),
+            Self::Rekey(c) => c.run(ctx),
+            Self::Audit(c) => c.run(ctx),
             Self::Passwd(c) => c.run(ctx),
             Self::Fsck(c) => c.run(ctx),
             Self::Doctor(c) => c.run(ctx),

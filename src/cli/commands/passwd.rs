@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::DONE;
-use crate::cli::context::{Context, new_uuid, now};
+use crate::cli::context::{Context, Own, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::crypto::{Argon2Cost, SealedIdentity};
@@ -34,7 +34,12 @@ impl Passwd {
             .hint("name its file with STRONGROOM_IDENTITY_FILE"));
         }
         let path = ctx.identity_path()?;
-        let identity = ctx.identity()?;
+        let Own::Age(identity) = ctx.identity()? else {
+            return Err(CommandError::usage(format!(
+                "{}: an ssh key; change its passphrase with: ssh-keygen -p",
+                path.display()
+            )));
+        };
         // A link stays a link; what it points to is replaced.
         let real = path.canonicalize().map_err(|e| failed(&path, &e))?;
         if self.no_passphrase {

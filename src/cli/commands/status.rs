@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::cli::context::{Context, now};
 use crate::cli::error::CommandResult;
 use crate::cli::freshness;
 use crate::cli::show::{age, count};
-use crate::model::{Conflict, RemoteName, SecretName, Sight};
+use crate::model::{Conflict, Escaped, RemoteName, SecretName, Sight};
 use crate::plan::{NoteKind, Side};
 use crate::sync::{policy_of, prepare};
 use crate::vault::{Fetched, Loaded, Sights};
@@ -123,6 +123,16 @@ impl Status {
                 "Drift": drift,
             }));
         }
+        let back = vault.gone_back()?;
+        let offboardings = vault.offboardings(&loaded);
+        if let Err(error) = &offboardings {
+            ctx.ui.warn(&error.to_string());
+        }
+        let to_rotate: BTreeSet<SecretName> = offboardings
+            .unwrap_or_default()
+            .into_iter()
+            .flat_map(|removal| removal.open.into_iter().map(|(name, _)| name))
+            .collect();
         let stale = freshness::all(&vault, now())?;
         let watch = super::watch::said(&vault)?;
         if ctx.ui.json() {
@@ -136,6 +146,8 @@ impl Status {
                 "Remotes": remotes,
                 "Stale": stale.iter().map(freshness::Stale::json).collect::<Vec<_>>(),
                 "Watch": watch,
+                "WentBack": back,
+                "ToRotate": to_rotate.len(),
             }))?;
             return DONE;
         }
@@ -166,6 +178,22 @@ impl Status {
         for name in alarmed {
             ctx.ui.line(&format!(
                 "{name}: one version id has two contents; nothing is written to it anywhere until it is resolved"
+            ))?;
+        }
+        if !back.is_empty() {
+            let shown: Vec<String> = back.iter().map(|n| Escaped(n).to_string()).collect();
+            ctx.ui.line(&format!(
+                "{} went back in time: {}",
+                count(back.len(), "secret"),
+                shown.join(", ")
+            ))?;
+            ctx.ui
+                .hint("nothing is synced until it is right again, or meant so: strongroom trust --rollback");
+        }
+        if !to_rotate.is_empty() {
+            ctx.ui.line(&format!(
+                "{} that a removed member could read to rotate; see: strongroom audit offboard",
+                count(to_rotate.len(), "secret")
             ))?;
         }
         if conflicts > 0 {

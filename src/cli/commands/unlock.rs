@@ -61,7 +61,7 @@ impl Unlock {
             (true, _) => Some(Listener::bind(&socket)?),
         };
         let identity = ctx.identity()?;
-        ctx.unlock_as(&mut vault, &identity)?;
+        ctx.unlock_as(&mut vault, identity.member())?;
         let keyring = vault.keys().and_then(|keys| keys.identity());
         let keyring = keyring.ok_or(VaultError::Locked)?;
         let id = vault.config().vault_id.clone();

@@ -4,7 +4,8 @@ use super::*;
 use crate::crypto::encrypt_keyring;
 use crate::model::Timestamp;
 
-const PUBLIC: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICT4N9nVej0l+P2tcsYCrdY0tAkgLqs6QvYieX1NkRJK";
+const PUBLIC: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICT4N9nVej0l+P2tcsYCrdY0tAkgLqs6QvYieX1NkRJK";
 const PLAIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
 b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
 QyNTUxOQAAACAk+DfZ1Xo9Jfj9rXLGAq3WNLQJIC6rOkL2Inl9TZESSgAAAJhs9l5DbPZe
@@ -14,7 +15,8 @@ tAkgLqs6QvYieX1NkRJKAAAAD2FubkBleGFtcGxlLm9yZwECAwQFBg==
 -----END OPENSSH PRIVATE KEY-----
 ";
 /// Under the passphrase `sesame`.
-const SEALED_PUBLIC: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHQVhiLE+mAdYTHEo7bw5lKL9XhmPMEGKI0If/oQsdDm";
+const SEALED_PUBLIC: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHQVhiLE+mAdYTHEo7bw5lKL9XhmPMEGKI0If/oQsdDm";
 const SEALED: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
 b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABCQEDpyBg
 3ujL2RKNMhi7hDAAAAEAAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIHQVhiLE+mAdYTHE
@@ -49,7 +51,11 @@ fn an_ssh_key_and_an_age_key_open_one_keyring() {
     let sealed = open_key(SEALED, Some("sesame")).ok().unwrap();
     assert_eq!(plain.member_key().to_string(), PUBLIC);
     assert_eq!(sealed.member_key().to_string(), SEALED_PUBLIC);
-    let keys = [ann.member_key(), PUBLIC.parse().unwrap(), sealed.member_key()];
+    let keys = [
+        ann.member_key(),
+        PUBLIC.parse().unwrap(),
+        sealed.member_key(),
+    ];
     let file = encrypt_keyring(&keyring, Timestamp::from_secs(0), &keys).unwrap();
     let members: [&dyn Member; 3] = [&ann, &plain, &sealed];
     for member in members {
@@ -109,7 +115,10 @@ fn other_keys_are_refused_by_name() {
     let key = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&key));
     assert_eq!(parse(&key), Some(MemberKeyError::SmallOrder));
     let begin = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-    assert_eq!(open_key(begin, None).err(), Some(SshKeyError::Kind("ssh-rsa")));
+    assert_eq!(
+        open_key(begin, None).err(),
+        Some(SshKeyError::Kind("ssh-rsa"))
+    );
     let cut = &PLAIN[..PLAIN.len() / 2];
     assert_eq!(open_key(cut, None).err(), Some(SshKeyError::Malformed));
 }

@@ -6,7 +6,7 @@ use super::super::keyring::{self, Keyring};
 use super::super::{CONFIG, Vault, meta};
 use super::sides::Sides;
 use crate::config::Config;
-use crate::crypto::{Domain, Identity, encrypt_keyring, open_keyring};
+use crate::crypto::{Domain, Member, encrypt_keyring, open_keyring};
 use crate::model::{Escaped, Timestamp};
 
 /// The largest age file of a keyring, in bytes.
@@ -23,7 +23,7 @@ pub(super) fn paths() -> [String; 2] {
 pub(super) fn merge(
     vault: &Vault,
     sides: &Sides<'_>,
-    member: Option<&Identity>,
+    member: Option<&dyn Member>,
     now: Timestamp,
 ) -> BTreeMap<String, Result<Files, String>> {
     let (list, age) = (
@@ -164,7 +164,7 @@ fn members(
     vault: &Vault,
     sides: &Sides<'_>,
     (list, age): (&String, &String),
-    member: Option<&Identity>,
+    member: Option<&dyn Member>,
     now: Timestamp,
 ) -> Result<Files, String> {
     let [base, ours, theirs] = texts(sides, list)?;

@@ -1,0 +1,122 @@
+use clap::Args;
+use serde_json::json;
+
+use super::DONE;
+use crate::cli::context::Context;
+use crate::cli::error::{CommandError, CommandResult};
+use crate::cli::exit::Exit;
+use crate::cli::show::count;
+use crate::model::Escaped;
+
+/// See the vault's fingerprint, and accept what this clone does not trust
+///
+/// A clone trusts the keyring that it unlocked first, and newer ones that the trusted
+/// one vouches for. Where a vault has another, this shows its fingerprint; ask a member
+/// for theirs (strongroom members ls), and accept yours only if it is the same.
+///
+/// With --rollback it accepts secrets that are older than this clone has seen them, as
+/// after a restored backup.
+///
+/// Ends with 7 if there is something that is not accepted.
+///
+/// Example: strongroom trust --fingerprint 1b2c-3d4e-5f60-7182-93a4
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// Accept the keyring that has this fingerprint
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with = "rollback")]
+    fingerprint: Option<String>,
+    /// Accept the secrets as they are, although this clone has seen newer states
+    #[arg(long)]
+    rollback: bool,
+}
+
+impl Trust {
+    pub(super) fn run(self, ctx: &Context) -> CommandResult {
+        if self.rollback {
+            return rollback(ctx);
+        }
+        let mut vault = ctx.open()?;
+        let own = ctx.identity()?;
+        let sight = vault.look_at_keyring(own.member())?;
+        let is_new = sight.pinned.is_none();
+        if ctx.ui.json() && self.fingerprint.is_none() {
+            ctx.ui.json_data(&json!({
+                "Fingerprint": sight.fingerprint,
+                "Epoch": sight.epoch,
+                "Members": sight.members,
+                "Pinned": sight.pinned.as_ref().map(|(f, e)| json!({ "Fingerprint": f, "Epoch": e })),
+                "Accepted": sight.is_accepted,
+            }))?;
+        } else if !ctx.ui.json() {
+            let members: Vec<String> = sight
+                .members
+                .iter()
+                .map(|m| Escaped(m).to_string())
+                .collect();
+            ctx.ui
+                .line(&format!("fingerprint: {}", sight.fingerprint))?;
+            ctx.ui.line(&format!("epoch:       {}", sight.epoch))?;
+            ctx.ui
+                .line(&format!("members:     {}", members.join(", ")))?;
+            ctx.ui.line(&format!(
+                "trusted:     {}",
+                match &sight.pinned {
+                    None => "nothing yet".to_owned(),
+                    Some((_, _)) if sight.is_accepted => "yes".to_owned(),
+                    Some((fingerprint, epoch)) =>
+                        format!("no; this clone trusts {fingerprint}, epoch {epoch}"),
+                }
+            ))?;
+        }
+        let typed = match self.fingerprint {
+            Some(text) => Some(text),
+            None if sight.is_accepted => None,
+            None if ctx.ui.can_ask() => {
+                let said = ctx
+                    .ui
+                    .ask("Type the fingerprint that a member told you, or nothing to leave it: ")?;
+                (!said.is_empty()).then_some(said)
+            }
+            None => None,
+        };
+        let Some(typed) = typed else {
+            let back = vault.gone_back()?;
+            if !back.is_empty() {
+                return Err(crate::vault::VaultError::GoneBack { names: back }.into());
+            }
+            return match sight.is_accepted || is_new {
+                true => DONE,
+                false => Err(CommandError::new(
+                    Exit::Integrity,
+                    "the keyring is not the one this clone trusts, and nothing vouches for it",
+                )
+                .hint("accept it with: strongroom trust --fingerprint FINGERPRINT")),
+            };
+        };
+        let typed = typed.trim().to_lowercase();
+        vault.unlock_trusting(own.member(), &typed)?;
+        ctx.ui
+            .status(&format!("This clone trusts {} now", sight.fingerprint));
+        DONE
+    }
+}
+
+fn rollback(ctx: &Context) -> CommandResult {
+    let vault = ctx.unlocked()?;
+    let names = vault.gone_back()?;
+    if names.is_empty() {
+        ctx.ui.status("Nothing went back in time");
+        return DONE;
+    }
+    for name in &names {
+        ctx.ui.line(&Escaped(name).to_string())?;
+    }
+    ctx.ui.confirm(&format!(
+        "Take {} as they are now, although this clone has seen newer states?",
+        count(names.len(), "secret")
+    ))?;
+    let accepted = vault.accept_gone_back()?;
+    ctx.ui
+        .status(&format!("Accepted {}", count(accepted.len(), "secret")));
+    DONE
+}

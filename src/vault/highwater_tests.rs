@@ -1,0 +1,133 @@
+use std::fs;
+
+use super::super::testing::{Fixture, git, id, name, now};
+use super::super::{Durability, Vault, VaultError};
+use crate::model::StagingLabel;
+
+fn fixture() -> Fixture {
+    let fixture = Fixture::new(true);
+    fixture.put("a", 1, "one");
+    fixture.put("b", 1, "one");
+    fixture.put("a", 2, "two");
+    fixture
+}
+
+fn back(vault: &Vault) -> Vec<String> {
+    vault.gone_back().unwrap()
+}
+
+#[test]
+fn an_old_tree_is_noticed_and_coming_back_is_fine() {
+    let fixture = fixture();
+    let root = fixture.root();
+    assert!(back(&fixture.unlocked()).is_empty());
+    git(&root, &["checkout", "-q", "HEAD~1"]);
+    assert_eq!(back(&fixture.unlocked()), ["a"]);
+    // Locked, too; and it is not forgotten by looking.
+    assert_eq!(back(&fixture.reopen()), ["a"]);
+    assert_eq!(back(&fixture.unlocked()), ["a"]);
+    let error = fixture.unlocked().refuse_gone_back().unwrap_err();
+    assert!(error.is_integrity());
+    assert_eq!(error.to_string(), "1 secret went back in time: a");
+    git(&root, &["checkout", "-q", "HEAD~1"]);
+    assert_eq!(back(&fixture.unlocked()), ["a", "b"]);
+    git(&root, &["checkout", "-q", "master"]);
+    assert!(back(&fixture.unlocked()).is_empty());
+}
+
+#[test]
+fn a_revert_is_noticed_until_a_person_accepts_it() {
+    let fixture = fixture();
+    let root = fixture.root();
+    git(&root, &["revert", "--no-edit", "HEAD"]);
+    let vault = fixture.unlocked();
+    assert_eq!(back(&vault), ["a"]);
+    let mut again = fixture.unlocked();
+    let rekey = super::super::Rekey {
+        keyring: crate::crypto::Identity::generate(),
+        remove: &std::collections::BTreeSet::new(),
+        now: now(),
+        git: true,
+    };
+    let error = again.rekey(&fixture.member, rekey).unwrap_err();
+    assert!(matches!(error, VaultError::GoneBack { .. }), "{error}");
+    assert_eq!(vault.accept_gone_back().unwrap(), ["a"]);
+    assert!(back(&fixture.unlocked()).is_empty());
+    // And what is put back after that is noticed again.
+    fixture.put("a", 3, "three");
+    git(&root, &["revert", "--no-edit", "HEAD"]);
+    assert_eq!(back(&fixture.unlocked()), ["a"]);
+}
+
+#[test]
+fn a_label_moved_back_by_an_old_file_is_noticed() {
+    let fixture = fixture();
+    let file = fixture.root().join("secrets/a.toml");
+    let mut tx = fixture.begin();
+    let mut record = tx.record(&name("a")).unwrap().unwrap();
+    record.state.labels.insert(StagingLabel::current(), id(1));
+    tx.put(record.clone());
+    tx.commit("back", Durability::Each).unwrap();
+    fixture.unlocked().load().unwrap();
+    let older = fs::read(&file).unwrap();
+    let mut tx = fixture.begin();
+    record.state.labels.insert(StagingLabel::current(), id(2));
+    record.state.labels.remove(&"AWSPREVIOUS".parse().unwrap());
+    tx.put(record);
+    tx.commit("forth", Durability::Each).unwrap();
+    assert!(back(&fixture.unlocked()).is_empty());
+    fs::write(&file, older).unwrap();
+    assert_eq!(back(&fixture.unlocked()), ["a"]);
+}
+
+#[test]
+fn what_goes_forward_is_no_roll_back() {
+    let fixture = fixture();
+    let root = fixture.root();
+    let home = fixture.dir.path().join("state2");
+    git(fixture.dir.path(), &["clone", "-q", "v", "clone"]);
+    let clone = fixture.dir.path().join("clone");
+    let open = || {
+        let mut vault = Vault::open(&clone, &home).unwrap();
+        vault.unlock(&fixture.member).unwrap();
+        vault
+    };
+    assert!(back(&open()).is_empty());
+    // A version without a label goes, as gc lets it.
+    fixture.put("a", 3, "three");
+    let mut tx = fixture.begin();
+    let mut record = tx.record(&name("a")).unwrap().unwrap();
+    record.state.versions.remove(&id(1));
+    tx.put(record);
+    tx.commit("gc", Durability::Each).unwrap();
+    assert!(back(&fixture.unlocked()).is_empty());
+    git(&clone, &["pull", "-q"]);
+    assert!(back(&open()).is_empty());
+    // A deletion, and all of it gone by this clone's own hand.
+    let mut tx = fixture.begin();
+    tx.remove(&name("b"));
+    tx.commit("gone", Durability::Each).unwrap();
+    assert!(back(&fixture.unlocked()).is_empty());
+    // For the other clone it is just gone.
+    git(&clone, &["pull", "-q"]);
+    assert_eq!(back(&open()), ["b"]);
+    open().accept_gone_back().unwrap();
+    // Both go on, and git merges them.
+    fixture.put("c", 1, "x");
+    let mut vault = open();
+    let mut tx = vault.begin("test", now()).unwrap();
+    super::super::testing::put(&mut tx, "d", 1, "y");
+    tx.commit("d", Durability::Each).unwrap();
+    git(&clone, &["pull", "-q", "--no-rebase", "--no-edit"]);
+    vault = open();
+    assert!(back(&vault).is_empty());
+    git(&root, &["pull", "-q", "../clone", "master"]);
+    assert!(back(&fixture.unlocked()).is_empty());
+}
+
+#[test]
+fn a_file_that_git_lost_is_noticed() {
+    let fixture = fixture();
+    fs::remove_file(fixture.root().join("secrets/b.toml")).unwrap();
+    assert_eq!(back(&fixture.unlocked()), ["b"]);
+}
