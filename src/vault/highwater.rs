@@ -3,9 +3,10 @@
 //! first row). Local, and raised by verified metadata alone.
 //!
 //! A secret has gone back if its file is, byte for byte, one that this clone has seen
-//! and seen replaced, or if a version that bore a label when it was last seen is gone,
-//! or if all of it is gone. Versions without a label may go (`gc`), a tombstone may
-//! lose its versions, and whatever this clone writes itself is ahead.
+//! and seen replaced, or if a version that bore a label when it was last seen is gone
+//! and none has come that this clone did not know, or if all of it is gone. Versions
+//! without a label may go (`gc`), and those that lost theirs to newer ones; a tombstone
+//! may lose its versions; and whatever this clone writes itself is ahead.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
@@ -39,6 +40,8 @@ struct Seen {
     /// The versions that bore a label in the latest state, and those that were lost
     /// before it and not accepted.
     held: BTreeSet<String>,
+    /// Every version that was ever seen.
+    known: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,14 +81,16 @@ impl Seen {
             latest: state,
             past: Vec::new(),
             held: held(record),
+            known: ids(record),
         }
     }
 
     fn is_back(&self, state: State, record: &Record) -> bool {
-        let lacks = |id: &String| !record.state.versions.keys().any(|v| v.as_str() == id);
-        state != self.latest
-            && (self.past.contains(&state)
-                || (record.state.lifecycle != Lifecycle::Tombstone && self.held.iter().any(lacks)))
+        let now = ids(record);
+        let has_lost = record.state.lifecycle != Lifecycle::Tombstone
+            && !self.held.is_subset(&now)
+            && now.is_subset(&self.known);
+        has_lost || (state != self.latest && self.past.contains(&state))
     }
 
     fn advance(&mut self, state: State) {
@@ -123,6 +128,7 @@ impl Marks {
             seen.advance(note.state);
             seen.held = held;
             seen.held.extend(lost);
+            seen.known.extend(note.known);
         }
     }
 }
@@ -136,6 +142,8 @@ struct Note {
     before: Option<BTreeSet<String>>,
     /// The versions with a label; none for a secret that was removed.
     held: Option<BTreeSet<String>>,
+    /// The versions that it has now.
+    known: BTreeSet<String>,
 }
 
 /// What a transaction wrote of one secret; no record for one that it removed.
@@ -233,6 +241,7 @@ impl Vault {
                 Some(seen) => {
                     seen.advance(state);
                     seen.held = held(&entry.record);
+                    seen.known.extend(ids(&entry.record));
                     news = true;
                 }
             }
@@ -254,6 +263,7 @@ impl Vault {
                 state: short(&one.hash),
                 before: one.before.as_ref().map(ids),
                 held: one.record.as_ref().map(held),
+                known: one.record.as_ref().map(ids).unwrap_or_default(),
             };
             let Ok(note) = postcard::to_stdvec(&note) else {
                 return;

@@ -3,7 +3,7 @@
 //!
 //! Everything is encrypted anew: every value of every version, and every file that
 //! ends in a mac. What is on disk while that happens says so, in a file that is written
-//! first and removed last, and holds all that is needed to finish: whoever dies on the
+//! first and removed at the end, and holds all that is needed to finish: whoever dies on the
 //! way, the next run goes on from what is there. Until the member list is replaced,
 //! nothing of the old epoch is gone that the new one does not have.
 
@@ -33,7 +33,7 @@ use crate::model::{Content, Digest, Record, Timestamp, VersionId};
 /// under way.
 pub(super) const NEXT_LIST: &str = "keys/default.next.toml";
 /// That epoch's identity, encrypted to its members.
-const NEXT_AGE: &str = "keys/default.next.age";
+pub(super) const NEXT_AGE: &str = "keys/default.next.age";
 /// How many secrets are written between two waits for the disk.
 const BATCH: usize = 256;
 
@@ -184,6 +184,7 @@ impl Vault {
         resumed: bool,
     ) -> Result<Rekeyed, VaultError> {
         let turn = self.open_turn(member)?;
+        self.sweep_all()?;
         let listed = self.reseal_config(&turn)?;
         self.reseal_ledgers(&turn)?;
         let removed = turn.list.past.last().map(|p| p.removed.clone());
@@ -230,9 +231,9 @@ impl Vault {
         } else {
             Committed::Off
         };
-        self.root.remove(NEXT_AGE)?;
         self.root.remove(NEXT_LIST)?;
         self.root.sync_dir("keys")?;
+        self.root.remove(NEXT_AGE)?;
         self.set_settings(config, true);
         let epoch = turn.list.epoch;
         self.keys = Some(turn.new);
@@ -244,6 +245,21 @@ impl Vault {
             resumed,
             git,
         })
+    }
+
+    /// Removes what processes that died left. Under the lock it is nobody's.
+    fn sweep_all(&self) -> Result<(), VaultError> {
+        let mut folders = BTreeSet::from([String::new(), "keys".to_owned(), SECRETS.to_owned()]);
+        self.walk("", &mut |path, _| {
+            let (folder, _) = split(path);
+            if !folder.is_empty() {
+                folders.insert(format!("{SECRETS}/{folder}"));
+            }
+        })?;
+        for folder in folders {
+            self.root.sweep(&folder, |_| false);
+        }
+        Ok(())
     }
 
     /// Opens what a rekey wrote first, and believes it only if the keys that this clone

@@ -409,6 +409,7 @@ fn a_death_at_any_step_of_a_removal_is_finished_by_the_next_run() {
             let ledger = vault.offboardings(&loaded).unwrap();
             assert_eq!(ledger[0].open.len(), 2, "step {step}");
             assert!(vault.gone_back().unwrap().is_empty(), "step {step}");
+            drop(vault.begin("test", now()).unwrap());
             if use_git {
                 let status = git(&fixture.root(), &["status", "--porcelain"]);
                 assert_eq!(status, "", "step {step}");

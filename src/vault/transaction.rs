@@ -111,6 +111,8 @@ impl Vault {
         if let Some(error) = self.replaced() {
             return Err(error);
         }
+        // The last thing that a rekey removes.
+        self.root.remove(super::rekey::NEXT_AGE)?;
         // The clone's own state is written without the lock, too.
         for folder in ["", "views"] {
             self.state.root().sweep(folder, is_running);

@@ -264,6 +264,80 @@ fn the_reader_refuses_what_was_tampered_with() {
     reader.refuses(&home, "keys/default.toml: the mac is wrong");
 }
 
+/// A vault of the third epoch, with a removed member, one who stays, and an ssh key.
+fn third_epoch() -> Home {
+    let home = unsealed();
+    home.ok(&["put", "prod/db", "--binary"], b"\x00gr\xfcn\n");
+    home.ok(&["put", "prod/db", "--binary"], b"\x01newer\n");
+    home.ok(&["put", "dev/db"], b"of the first epoch");
+    let bob = strongroom::crypto::Identity::generate()
+        .recipient()
+        .to_string();
+    home.ok(&["members", "add", "bob \"x\"", &bob, "--yes"], b"");
+    let ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICT4N9nVej0l+P2tcsYCrdY0tAkgLqs6QvYieX1NkRJK";
+    home.ok(&["members", "add", "carol", ssh, "--yes"], b"");
+    home.ok(&["members", "rm", "bob \"x\"", "--yes"], b"");
+    home.ok(&["rekey"], b"");
+    home
+}
+
+#[test]
+fn the_reader_follows_the_epochs() {
+    let Some(reader) = Reader::find() else { return };
+    let home = third_epoch();
+    let done = reader.verify(&home, None);
+    assert!(done.status.success(), "{}", said(&done));
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(
+        text.starts_with("ok: 2 secrets, 3 versions, 3 value files\nkey: "),
+        "{text}"
+    );
+    assert_eq!(reader.get(&home, &["dev/db"], None), b"of the first epoch");
+
+    let keys = home.vault().join("keys");
+    let list = std::fs::read_to_string(keys.join("default.toml")).unwrap();
+    let ledger = keys.join("default.2.removed.toml");
+    replace(&ledger, "name = \"dev/db\"", "name = \"dev/dc\"");
+    reader.refuses(&home, "keys/default.2.removed.toml: the mac is wrong");
+    replace(&ledger, "name = \"dev/dc\"", "name = \"dev/db\"");
+    let first = std::fs::read(keys.join("default.1.age")).unwrap();
+    std::fs::copy(keys.join("default.2.age"), keys.join("default.1.age")).unwrap();
+    assert!(!reader.verify(&home, None).status.success());
+    std::fs::write(keys.join("default.1.age"), first).unwrap();
+    assert!(reader.verify(&home, None).status.success());
+    assert!(list.contains("removed = [\"bob \\\"x\\\"\"]"), "{list}");
+}
+
+#[test]
+fn stock_age_opens_a_secret_of_a_later_epoch_in_two_steps() {
+    if Command::new("age").arg("--version").output().is_err() {
+        eprintln!("skipped: no age; Debian has it as the package age");
+        return;
+    }
+    let home = third_epoch();
+    let decrypt = |identity: &Path, file: &Path| {
+        let mut command = Command::new("age");
+        command.arg("-d").arg("-i").arg(identity).arg(file);
+        let done = output(command, b"");
+        assert!(done.status.success(), "{}", said(&done));
+        done.stdout
+    };
+    let key = home.path().join("k");
+    let keyring = decrypt(&home.identity(), &home.vault().join("keys/default.age"));
+    std::fs::write(&key, keyring).unwrap();
+    let text = decrypt(&key, &only(&home.vault().join("secrets/dev")));
+    assert!(text.windows(18).any(|w| w == b"of the first epoch"));
+    // And so do the former epochs, one step each.
+    for epoch in [2, 1] {
+        let past = decrypt(
+            &key,
+            &home.vault().join(format!("keys/default.{epoch}.age")),
+        );
+        assert!(past.starts_with(b"# created: "));
+        std::fs::write(&key, past).unwrap();
+    }
+}
+
 #[test]
 fn stock_age_opens_a_secret_in_two_steps() {
     let found = Command::new("age").arg("--version").output();

@@ -28,7 +28,10 @@ const INTEGRITY: i32 = 7;
 /// A vault with two secrets under git, and a clone's state that has seen it.
 fn house() -> Home {
     let home = Home::new();
-    let done = home.run(&["init", "vault", "--no-passphrase", "--member", "ann"], b"");
+    let done = home.run(
+        &["init", "vault", "--no-passphrase", "--member", "ann"],
+        b"",
+    );
     assert!(done.status.success(), "{}", said(&done));
     home.ok(&["put", "prod/db"], CANARY.as_bytes());
     home.ok(&["put", "dev/db"], b"dev");
@@ -109,7 +112,9 @@ fn pushed(home: &Home) -> Result<Vec<String>, String> {
         no_git: true,
     };
     let done = run(sync(&vault, &stores, &options, &Silent));
-    let pushed = stores.values().flat_map(|store| store.state().0.into_keys());
+    let pushed = stores
+        .values()
+        .flat_map(|store| store.state().0.into_keys());
     let pushed: Vec<String> = pushed.map(|name| name.to_string()).collect();
     match done {
         Ok(_) => Ok(pushed),
@@ -118,16 +123,21 @@ fn pushed(home: &Home) -> Result<Vec<String>, String> {
     }
 }
 
-/// Nothing of `prod/db` comes out at any door, the reason is named, and the vault's files
-/// are as they were.
+/// Nothing of `prod/db` comes out at any door, the reason is named, and its files are as
+/// they were. A sync may go on with `dev/db`, and record that.
 fn nothing_served(home: &Home, says: &str) {
-    let before = tree(&home.vault());
+    let files = || {
+        let mut all = tree(&home.vault());
+        all.retain(|path, _| !path.ends_with("secrets/dev/db.toml"));
+        all
+    };
+    let before = files();
     ends(home, &["get", "prod/db"], INTEGRITY, says);
     assert_eq!(served(home, "prod/db"), None);
     if let Ok(pushed) = pushed(home) {
         assert!(!pushed.contains(&"prod/db".to_owned()), "{pushed:?}");
     }
-    assert_eq!(tree(&home.vault()), before);
+    assert!(files() == before, "a file of the vault was changed");
 }
 
 /// Every file but git's own, with its content.
@@ -178,7 +188,10 @@ fn flip(path: &Path, at: usize) {
 
 fn recipient(home: &Home) -> Recipient {
     let text = fs::read_to_string(home.vault().join("keys/default.toml")).unwrap();
-    let line = text.lines().find(|l| l.starts_with("recipient = ")).unwrap();
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("recipient = "))
+        .unwrap();
     line.split('"').nth(1).unwrap().parse().unwrap()
 }
 
@@ -295,16 +308,34 @@ fn an_old_tree_is_named_and_not_synced() {
     git(&home, &["checkout", "-q", "HEAD~1", "--", "secrets"]);
     let before = tree(&home.vault());
     let found = String::from_utf8(home.ok(&["status"], b"")).unwrap();
-    assert!(found.contains("1 secret went back in time: prod/db"), "{found}");
+    assert!(
+        found.contains("1 secret went back in time: prod/db"),
+        "{found}"
+    );
     ends(&home, &["fsck"], 12, "");
     let error = pushed(&home).unwrap_err();
     assert_eq!(error, "1 secret went back in time: prod/db");
     home.ok(
-        &["remote", "add", "aws", "--region", "eu-west-1", "--endpoint", "http://127.0.0.1:9", "--account", "111111111111"],
+        &[
+            "remote",
+            "add",
+            "aws",
+            "--region",
+            "eu-west-1",
+            "--endpoint",
+            "http://127.0.0.1:9",
+            "--account",
+            "111111111111",
+        ],
         b"",
     );
     for verb in ["sync", "push", "pull"] {
-        ends(&home, &[verb, "--yes"], INTEGRITY, "went back in time: prod/db");
+        ends(
+            &home,
+            &[verb, "--yes"],
+            INTEGRITY,
+            "went back in time: prod/db",
+        );
     }
     ends(&home, &["rekey"], INTEGRITY, "went back in time");
     let mut after = tree(&home.vault());
@@ -312,7 +343,7 @@ fn an_old_tree_is_named_and_not_synced() {
         home.vault().join("strongroom.toml"),
         before[&home.vault().join("strongroom.toml")].clone(),
     );
-    assert_eq!(after, before);
+    assert!(after == before, "a file was changed");
     ends(&home, &["trust", "--rollback"], 15, "");
     home.ok(&["trust", "--rollback", "--yes"], b"");
     assert_eq!(pushed(&home).unwrap(), ["dev/db", "prod/db"]);
@@ -349,24 +380,40 @@ fn an_old_member_list_opens_nothing() {
 fn an_edited_remote_is_not_synced_with() {
     let home = house();
     home.ok(
-        &["remote", "add", "aws", "--region", "eu-west-1", "--account", "111111111111"],
+        &[
+            "remote",
+            "add",
+            "aws",
+            "--region",
+            "eu-west-1",
+            "--account",
+            "111111111111",
+        ],
         b"",
     );
     let settings = home.vault().join("strongroom.toml");
-    replace(&settings, "account = \"111111111111\"", "account = \"666666666666\"");
+    replace(
+        &settings,
+        "account = \"111111111111\"",
+        "account = \"666666666666\"",
+    );
     nothing_served(&home, "strongroom.toml");
     ends(&home, &["sync", "--yes"], INTEGRITY, "strongroom.toml");
 }
 
 #[test]
 fn a_format_of_the_future_is_told() {
-    for file in ["strongroom.toml", "keys/default.toml", "secrets/prod/db.toml"] {
+    for file in [
+        "strongroom.toml",
+        "keys/default.toml",
+        "secrets/prod/db.toml",
+    ] {
         let home = house();
         replace(&home.vault().join(file), "format = 1", "format = 2");
         let before = tree(&home.vault());
         ends(&home, &["get", "prod/db"], 16, "needs a newer strongroom");
         assert_eq!(served(&home, "prod/db"), None);
-        assert_eq!(tree(&home.vault()), before);
+        assert!(tree(&home.vault()) == before, "a file was changed");
     }
 }
 
@@ -389,7 +436,11 @@ fn forge(home: &Home, epoch: u32, vouched_by: Commitment) -> String {
         .collect();
     let settings = keys.seal_text(Domain::Vault, vault.config().emit().unwrap());
     fs::write(home.vault().join("keys/default.age"), age.as_bytes()).unwrap();
-    fs::write(home.vault().join("keys/default.toml"), list.seal(&keys).unwrap()).unwrap();
+    fs::write(
+        home.vault().join("keys/default.toml"),
+        list.seal(&keys).unwrap(),
+    )
+    .unwrap();
     fs::write(home.vault().join("strongroom.toml"), settings.unwrap()).unwrap();
     keys.commitment().fingerprint()
 }
@@ -403,7 +454,12 @@ fn a_keyring_that_nothing_vouches_for_opens_nothing() {
         nothing_served(&home, "is not the one this clone trusts");
         ends(&home, &["trust"], INTEGRITY, "nothing vouches for it");
         let wrong = genuine.fingerprint();
-        ends(&home, &["trust", "--fingerprint", &wrong], INTEGRITY, &fingerprint);
+        ends(
+            &home,
+            &["trust", "--fingerprint", &wrong],
+            INTEGRITY,
+            &fingerprint,
+        );
         nothing_served(&home, "is not the one this clone trusts");
         // A person can; the secrets are still another keyring's, and stay shut.
         home.ok(&["trust", "--fingerprint", &fingerprint], b"");
@@ -431,14 +487,29 @@ fn a_removed_teammate_reads_nothing_new_and_is_in_the_ledger() {
     let key = his["Recipient"].as_str().unwrap();
     // Who is not a member opens nothing: exit code 6.
     copy(&ann.vault(), &bob.vault());
-    ends(&bob, &["get", "prod/db"], 6, "not encrypted to this identity");
+    ends(
+        &bob,
+        &["get", "prod/db"],
+        6,
+        "not encrypted to this identity",
+    );
     ann.ok(&["members", "add", "bob", key, "--yes"], b"");
     fs::remove_dir_all(bob.vault()).unwrap();
     copy(&ann.vault(), &bob.vault());
     assert_eq!(bob.ok(&["get", "prod/db"], b""), CANARY.as_bytes());
 
-    ends(&ann, &["members", "rm", "ann", "--yes"], 10, "lock yourself out");
-    ends(&ann, &["members", "rm", "eve", "--yes"], 3, "no member named eve");
+    ends(
+        &ann,
+        &["members", "rm", "ann", "--yes"],
+        10,
+        "lock yourself out",
+    );
+    ends(
+        &ann,
+        &["members", "rm", "eve", "--yes"],
+        3,
+        "no member named eve",
+    );
     ends(&ann, &["members", "rm", "bob"], 15, "");
     ann.ok(&["members", "rm", "bob", "--yes"], b"");
     assert_eq!(git(&ann, &["status", "--porcelain"]), "");
@@ -450,7 +521,10 @@ fn a_removed_teammate_reads_nothing_new_and_is_in_the_ledger() {
 
     // What he could read is open until it is rotated.
     let status = String::from_utf8(ann.ok(&["status"], b"")).unwrap();
-    assert!(status.contains("2 secrets that a removed member could read"), "{status}");
+    assert!(
+        status.contains("2 secrets to rotate that a removed member could read"),
+        "{status}"
+    );
     let audit = tried(&ann, &["audit", "offboard", "--json"]);
     assert_eq!(audit.status.code(), Some(12));
     let audit: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
@@ -460,7 +534,11 @@ fn a_removed_teammate_reads_nothing_new_and_is_in_the_ledger() {
     ann.ok(&["rm", "dev/db", "--force", "--yes"], b"");
     ann.ok(&["audit", "offboard"], b"");
     let fsck = tried(&ann, &["fsck"]);
-    assert!(fsck.status.success(), "{}", String::from_utf8_lossy(&fsck.stdout));
+    assert!(
+        fsck.status.success(),
+        "{}",
+        String::from_utf8_lossy(&fsck.stdout)
+    );
 }
 
 #[test]
@@ -479,13 +557,19 @@ fn malware_that_reads_files_has_no_use_of_the_identity() {
             .current_dir(home.path());
         super::home::output(command, CANARY.as_bytes())
     };
-    let done = shell(&format!("{program} init vault --passphrase-fd 9 9<passphrase"));
+    let done = shell(&format!(
+        "{program} init vault --passphrase-fd 9 9<passphrase"
+    ));
     assert!(done.status.success(), "{}", said(&done));
-    let done = shell(&format!("{program} -C vault put a --passphrase-fd 9 9<passphrase"));
+    let done = shell(&format!(
+        "{program} -C vault put a --passphrase-fd 9 9<passphrase"
+    ));
     assert!(done.status.success(), "{}", said(&done));
     // All that can be read, and a guess.
     fs::write(&passphrase, "correct hose").unwrap();
-    let done = shell(&format!("{program} -C vault get a --passphrase-fd 9 9<passphrase"));
+    let done = shell(&format!(
+        "{program} -C vault get a --passphrase-fd 9 9<passphrase"
+    ));
     assert_eq!(done.status.code(), Some(6), "{}", said(&done));
     let identity = fs::read_to_string(home.identity()).unwrap();
     assert!(!identity.contains("AGE-SECRET-KEY"));
@@ -501,9 +585,8 @@ fn a_hostile_remote_only_proposes() {
     // like any other (the codec's own tests are exhaustive).
     for name in ["../../etc/passwd", "a,b", "a\u{1b}[2J"] {
         let parsed = name.parse::<SecretName>();
-        let inside = parsed.is_ok_and(|n| {
-            !strongroom::vault::layout::metadata_path(&n).contains("..")
-        });
+        let inside =
+            parsed.is_ok_and(|n| !strongroom::vault::layout::metadata_path(&n).contains(".."));
         assert!(inside || name.parse::<SecretName>().is_err(), "{name}");
     }
     let home = house();

@@ -79,6 +79,16 @@ def container(plain):
     return got, payload
 
 
+def check_member(key):
+    """An age recipient, or an ssh-ed25519 key without a comment."""
+    if not key.startswith("ssh-"):
+        return age_file.check_recipient(key)
+    kind, _, text = key.partition(" ")
+    blob = identity.base64_bytes(text)
+    right = b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
+    need(kind == "ssh-ed25519" and len(blob) == 51 and blob.startswith(right), "an ssh key")
+
+
 class Vault:
     """A vault whose keyring, member list and settings are verified."""
 
@@ -92,13 +102,16 @@ class Vault:
         found = re.search(rb'^vault_id = "([0-9a-f-]{36})"$', settings, re.M)
         need(found and UUID.fullmatch(found[1].decode()), "strongroom.toml: no vault_id")
         self.id = found[1].decode()
-        self.mac_key, self.digest_key, commitment = (
-            age_file.hkdf(self.keyring.text.encode(), b"strongroom/v1", f"{p}\0{self.id}".encode())
-            for p in ("mac", "digest", "commitment")
-        )
+        self.mac_key, self.digest_key, commitment = self.derive(self.keyring)
         self.commitment = commitment.hex()
         self.at("keys/default.toml", self.members)
         self.at("strongroom.toml", self.settings, settings)
+
+    def derive(self, keyring):
+        return (
+            age_file.hkdf(keyring.text.encode(), b"strongroom/v1", f"{p}\0{self.id}".encode())
+            for p in ("mac", "digest", "commitment")
+        )
 
     def at(self, path, check, *args):
         try:
@@ -131,6 +144,7 @@ class Vault:
         need(commitment == self.commitment, "the commitment is not that of the keyring")
         need(table.pop("prefixes", None) == [""], "its prefixes")
         members = texts.table_of(table, "member", list)
+        past = texts.table_of(table, "past", list)
         texts.empty(table, "the file")
         out = f'format = 1\nname = "default"\nepoch = {epoch}\n'
         out += texts.line("recipient", recipient) + texts.line("commitment", commitment)
@@ -138,8 +152,65 @@ class Vault:
         for member in members:
             name, key = texts.string(member, "name"), texts.string(member, "recipient")
             texts.empty(member, "member")
-            age_file.check_recipient(key)
+            check_member(key)
             out += texts.section("[[member]]", [texts.line("name", name), texts.line("recipient", key)])
+        chain, removals = [], []
+        for ended in past:
+            number, seen = ended.pop("epoch", None), texts.string(ended, "commitment")
+            need(type(number) is int and re.fullmatch("[0-9a-f]{64}", seen), "a past epoch")
+            removed, vouch = ended.pop("removed", []), texts.string(ended, "vouch")
+            need(isinstance(removed, list) and all(isinstance(n, str) for n in removed), "removed")
+            texts.empty(ended, "past")
+            chain.append((number, seen, vouch))
+            if removed:
+                removals.append((number + 1, removed))
+            names_of = "removed = [" + ", ".join(texts.quote(n) for n in removed) + "]\n"
+            out += texts.section(
+                "[[past]]",
+                [f"epoch = {number}\n", texts.line("commitment", seen)]
+                + [names_of] * bool(removed)
+                + [texts.line("vouch", vouch)],
+            )
+        need(body == out, "not in the canonical form")
+        need([number for number, *_ in chain] in ([], list(range(1, epoch))), "a gap in the epochs")
+        self.vouched(chain, epoch, recipient, commitment)
+        for number, removed in removals:
+            path = f"keys/default.{number}.removed.toml"
+            self.at(path, self.ledger, self.read(path), number, removed)
+
+    def vouched(self, chain, epoch, recipient, commitment):
+        """Goes back from the present keys to the first ones, each vouched for by those before."""
+        keys = self.keyring
+        for number, seen, vouch in reversed(chain):
+            path = f"keys/default.{number}.age"
+            plain = age_file.decrypt(self.read(path), keys, header=65_536, x25519=1, plain=4_096)
+            keys = self.at(path, identity.plain, plain)
+            mac_key, _, found = self.derive(keys)
+            need(found.hex() == seen, f"{path}: another keyring than the list says")
+            text = 'name = "default"\n' + f"epoch = {epoch}\n"
+            text += texts.line("recipient", recipient) + texts.line("commitment", commitment)
+            right = hmac.digest(mac_key, b"strongroom/v1/epoch\0" + text.encode(), hashlib.sha256)
+            need(right.hex() == vouch, f"epoch {number} does not vouch for the next")
+            epoch, recipient, commitment = number, keys.recipient, seen
+
+    def ledger(self, data, epoch, removed):
+        body = texts.open_text(data, self.mac("ledger"))
+        table = texts.parse(body)
+        need(table.pop("format") == 1 and table.pop("keyring", None) == "default", "its keyring")
+        need(table.pop("epoch", None) == epoch, "its epoch")
+        when = texts.string(table, "removed")
+        identity.check_time(when)
+        out = f'format = 1\nkeyring = "default"\nepoch = {epoch}\n' + texts.line("removed", when) + "\n"
+        members, secrets = texts.table_of(table, "member", list), texts.table_of(table, "secret", list)
+        texts.empty(table, "the file")
+        for member in members:
+            name, key = texts.string(member, "name"), texts.string(member, "recipient")
+            need(name in removed, "a member who was not removed")
+            out += texts.section("[[member]]", [texts.line("name", name), texts.line("recipient", key)])
+        for secret in secrets:
+            name, current = texts.string(secret, "name"), texts.string(secret, "current", True)
+            lines = [texts.line("name", name)] + [texts.line("current", current)] * (current is not None)
+            out += texts.section("[[secret]]", lines)
         need(body == out, "not in the canonical form")
 
     def settings(self, data):

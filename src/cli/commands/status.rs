@@ -192,7 +192,7 @@ impl Status {
         }
         if !to_rotate.is_empty() {
             ctx.ui.line(&format!(
-                "{} that a removed member could read to rotate; see: strongroom audit offboard",
+                "{} to rotate that a removed member could read; see: strongroom audit offboard",
                 count(to_rotate.len(), "secret")
             ))?;
         }
