@@ -16,7 +16,7 @@ use crate::model::{Direction, Extras, RemoteName, Rule, Scope, SecretName, Strat
 
 pub use check::BadValue;
 pub use freshness::{Freshness, FreshnessRules, OnStale, Span, SpanError};
-pub use preferences::{Holder, Preferences};
+pub use preferences::{AuditRule, Holder, Preferences};
 pub(crate) use quote::{entry, line, quote};
 pub use read::ConfigError;
 pub use unite::SettingsClash;

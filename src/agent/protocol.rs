@@ -326,6 +326,7 @@ fn code(domain: Domain) -> u8 {
         Domain::Plan => 3,
         Domain::Epoch => 4,
         Domain::Ledger => 5,
+        Domain::Audit => 6,
     }
 }
 
@@ -337,6 +338,7 @@ fn domain(code: u8) -> Option<Domain> {
         Domain::Plan,
         Domain::Epoch,
         Domain::Ledger,
+        Domain::Audit,
     ];
     all.get(usize::from(code)).copied()
 }

@@ -17,7 +17,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
 use crate::agent::{Client, ClientError, Clock, Moment};
-use crate::config::{Holder, Preferences};
+use crate::config::{AuditRule, Holder, Preferences};
 use crate::crypto::{
     HasMemberKey as _, Identity, Member, MemberKey, Passphrase, SealedIdentity, SshIdentity,
     SshKeyError, SshKeyFile, UnsealError,
@@ -84,6 +84,8 @@ pub struct Context {
     /// The file mode mask that this process was started with.
     pub umask: u32,
     user: Option<String>,
+    /// The verb, for the audit log.
+    pub(super) verb: String,
 }
 
 #[expect(
@@ -180,6 +182,7 @@ impl Context {
             search_path: var("PATH"),
             umask,
             user: text("USER").or_else(|| text("LOGNAME")),
+            verb: String::new(),
             home,
             ui,
             globals,
@@ -259,6 +262,11 @@ impl Context {
         })
     }
 
+    /// What becomes of the audit log, by this clone's word or this person's.
+    pub(super) fn audit_rule(&self) -> Result<AuditRule, CommandError> {
+        Ok(self.preferences()?.audit.unwrap_or_default())
+    }
+
     /// A path of a preference; `~/` is the home directory.
     fn in_home_of(&self, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), &self.home) {
@@ -297,9 +305,10 @@ impl Context {
 
     /// Opens the vault, locked.
     pub fn open(&self) -> Result<Vault, CommandError> {
-        let vault = Vault::open(&self.vault_dir()?, self.state_home()?)?;
+        let mut vault = Vault::open(&self.vault_dir()?, self.state_home()?)?;
         // One command is about one vault.
         let _first = self.clone_state.set(vault.state_dir().to_owned());
+        self.audit(&mut vault)?;
         Ok(vault)
     }
 
@@ -344,7 +353,7 @@ impl Context {
         Ok(())
     }
 
-    fn unlock_by_agent(&self, vault: &mut Vault) -> Result<bool, CommandError> {
+    pub(super) fn unlock_by_agent(&self, vault: &mut Vault) -> Result<bool, CommandError> {
         let keys = match self.agent() {
             Ok(Some(agent)) => agent.keys(&vault.config().vault_id),
             Ok(None) => return Ok(false),

@@ -175,7 +175,9 @@ impl From<VaultError> for CommandError {
             VaultError::NotAVault { .. }
             | VaultError::NoValue { .. }
             | VaultError::Member(MemberError::NotAMember(_)) => Exit::NotFound,
-            VaultError::AlreadyAVault { .. } | VaultError::Exposed { .. } => Exit::Guard,
+            VaultError::AlreadyAVault { .. }
+            | VaultError::Exposed { .. }
+            | VaultError::Audit(_) => Exit::Guard,
             VaultError::Config { .. } | VaultError::Setting(_) => Exit::Usage,
             _ => Exit::Unexpected,
         };
@@ -220,6 +222,9 @@ impl From<VaultError> for CommandError {
                 "see what else is wrong with: strongroom fsck; git log shows who changed the file",
             ),
             VaultError::ConflictMarkers { .. } => Some(MERGE),
+            VaultError::Audit(_) => Some(
+                "see what is wrong with: strongroom audit verify; the setting audit = \"on\" makes this a warning",
+            ),
             VaultError::Value { .. }
             | VaultError::OtherValue { .. }
             | VaultError::ValueMissing { .. } => {

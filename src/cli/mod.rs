@@ -5,6 +5,7 @@
 //! surroundings, `ui` what it says and asks, `error` how its failures look, `exit`
 //! what scripts see.
 
+mod audit;
 mod child;
 mod clipboard;
 mod commands;
@@ -128,7 +129,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         globals.progress,
         context::color(),
     );
-    let ctx = Context::new(ui, globals, umask);
+    let mut ctx = Context::new(ui, globals, umask);
+    ctx.verb = cli.command.verb();
     let result = cli.command.run(&ctx);
     if ui::is_broken_pipe(&result) {
         return ExitCode::from(Exit::Ok.code());

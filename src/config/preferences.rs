@@ -16,6 +16,32 @@ pub struct Preferences {
     /// Whether changes are committed to git. A clone's: the vault's own setting is
     /// between it and a person's.
     pub commit: Option<bool>,
+    /// What becomes of the audit log (book, audit).
+    pub audit: Option<AuditRule>,
+}
+
+/// Whether reads and writes of values are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuditRule {
+    /// They are not.
+    Off,
+    /// They are, and a log that cannot be written is a warning.
+    #[default]
+    On,
+    /// They are, and a value whose reading cannot be logged is not given out.
+    Required,
+}
+
+impl AuditRule {
+    /// Reads the setting's word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "off" => Some(Self::Off),
+            "on" => Some(Self::On),
+            "required" => Some(Self::Required),
+            _ => None,
+        }
+    }
 }
 
 /// Whose preferences a file holds.
@@ -42,6 +68,7 @@ impl Preferences {
             editor: self.editor.or(other.editor),
             offline: self.offline.or(other.offline),
             commit: self.commit.or(other.commit),
+            audit: self.audit.or(other.audit),
         }
     }
 }
@@ -62,6 +89,16 @@ mod tests {
         assert_eq!(both.vault.as_deref(), Some("/v"));
         assert_eq!(both.editor.as_deref(), Some("vi"));
         assert_eq!(both.identity.as_deref(), Some("/i"));
+    }
+
+    #[test]
+    fn a_clones_word_on_the_audit_log_goes_before_a_persons() {
+        let person = Preferences::parse("audit = \"off\"\n", Holder::Person).unwrap();
+        let clone = Preferences::parse("audit = \"required\"\n", Holder::Clone).unwrap();
+        assert_eq!(person.audit, Some(AuditRule::Off));
+        assert_eq!(clone.or(person).audit, Some(AuditRule::Required));
+        let error = Preferences::parse("audit = \"maybe\"\n", Holder::Clone).unwrap_err();
+        assert!(error.to_string().contains("off, on or required"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::preferences::{Holder, Preferences};
+use super::preferences::{AuditRule, Holder, Preferences};
 use super::{BadValue, Config, Freshness, OnStale, RemoteConfig};
 use crate::model::{Direction, Escaped, Extras, FieldKind, RemoteName, Rule, Scope, Strategy};
 
@@ -59,12 +59,20 @@ pub(super) fn preferences(text: &str, holder: Holder) -> Result<Preferences, Con
         table: root.get_ref(),
     };
     root.only(match holder {
-        Holder::Person => &["vault", "identity", "editor", "offline"],
-        Holder::Clone => &["identity", "editor", "offline", "commit"],
+        Holder::Person => &["vault", "identity", "editor", "offline", "audit"],
+        Holder::Clone => &["identity", "editor", "offline", "commit", "audit"],
     })?;
     let text = |key| Ok::<_, ConfigError>(root.string(key)?.map(|found| found.value));
     let flag = |key| Ok::<_, ConfigError>(root.boolean(key)?.map(|found| found.value));
+    let audit = match root.string("audit")? {
+        None => None,
+        Some(found) => Some(
+            AuditRule::from_word(&found.value)
+                .ok_or_else(|| found.refuse("must be off, on or required"))?,
+        ),
+    };
     Ok(Preferences {
+        audit,
         vault: text("vault")?,
         identity: text("identity")?,
         editor: text("editor")?,

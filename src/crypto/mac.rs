@@ -29,6 +29,8 @@ pub enum Domain {
     Epoch,
     /// What a removed member could read.
     Ledger,
+    /// A seal of the audit log.
+    Audit,
 }
 
 impl Domain {
@@ -40,6 +42,7 @@ impl Domain {
             Self::Plan => "plan",
             Self::Epoch => "epoch",
             Self::Ledger => "ledger",
+            Self::Audit => "audit",
         }
     }
 }
@@ -246,7 +249,7 @@ mod tests {
         let text = keys
             .seal_text(Domain::Secret, "a = 1\n".to_owned())
             .unwrap();
-        for domain in [Domain::Vault, Domain::Keyring, Domain::Plan] {
+        for domain in [Domain::Vault, Domain::Keyring, Domain::Plan, Domain::Audit] {
             assert_eq!(keys.verify_text(domain, &text), Err(MacError::Mismatch));
         }
         assert_eq!(

@@ -4,6 +4,7 @@
 //! [`Stamp`]. A secret's value appears only as [`SecretValue`], which the rest of
 //! the model never looks into; `members` alone merges two of them.
 
+mod audit;
 mod base;
 mod change;
 mod conflict;
@@ -32,6 +33,7 @@ mod time;
 mod value;
 mod version;
 
+pub use audit::{Asker, AuditEntry, AuditEvent, Deed, Door};
 pub use base::{Base, Pair, RemoteBase, SecretBase};
 pub use change::{Change, Invalid};
 pub use conflict::{Class, Conflict, Field};

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::audit::AuditError;
 use super::disk::DiskError;
 use super::keyring::KeyringError;
 use super::lock::LockError;
@@ -263,6 +264,9 @@ pub enum VaultError {
     /// A value could not be encrypted.
     #[error("cannot encrypt")]
     Encrypt(#[from] EncryptError),
+    /// The audit log is required here and was not written.
+    #[error("the audit log is required here, and cannot be written")]
+    Audit(#[from] AuditError),
 }
 
 impl From<KeysError> for VaultError {
@@ -318,7 +322,8 @@ impl VaultError {
             | Self::Lock(_)
             | Self::Record { .. }
             | Self::NoValue { .. }
-            | Self::Encrypt(_) => false,
+            | Self::Encrypt(_)
+            | Self::Audit(_) => false,
         }
     }
 

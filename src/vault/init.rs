@@ -135,6 +135,7 @@ impl Vault {
             }),
             listings: super::listing::Listings::default(),
             keys: Some(keys),
+            audit: None,
         };
         Ok((vault, committed))
     }

@@ -4,6 +4,7 @@
 //! verifies what everything else rests on. Changes go through a [`Transaction`].
 //! Nothing here prints, asks the time or knows of AWS.
 
+mod audit;
 mod cache;
 mod disk;
 mod error;
@@ -17,8 +18,8 @@ pub mod layout;
 mod ledger;
 mod listing;
 mod lock;
-mod merge;
 mod members;
+mod merge;
 pub mod meta;
 mod presence;
 mod raw;
@@ -43,6 +44,7 @@ use crate::config::Config;
 use crate::crypto::{KeyringKeys, Mac};
 use crate::model::{Record, RemoteName, SecretName};
 
+pub use audit::{AuditError, AuditSetup, Audited, Auditor, Broken, Pace};
 pub use disk::{DiskError, exposed};
 pub use error::VaultError;
 pub use files::FileReport;
@@ -52,8 +54,8 @@ pub use init::InitOptions;
 pub use keyring::{Keyring, KeyringError, Past};
 pub use ledger::{Ledger, Offboarding};
 pub use lock::LockError;
-pub use merge::{GitSetup, Markers, MergeReport, Merged};
 pub use members::MemberError;
+pub use merge::{GitSetup, Markers, MergeReport, Merged};
 pub use meta::{MetaError, RecordError};
 pub use presence::Presence;
 pub use rekey::{Rekey, Rekeyed};
@@ -84,6 +86,7 @@ pub struct Vault {
     settings: RwLock<Settings>,
     listings: listing::Listings,
     keys: Option<KeyringKeys>,
+    audit: Option<Auditor>,
 }
 
 #[derive(Clone)]
@@ -140,6 +143,7 @@ impl Vault {
             }),
             listings: listing::Listings::default(),
             keys: None,
+            audit: None,
         })
     }
 

@@ -5,6 +5,7 @@
 //! what a crash leaves behind is at worst a file that nothing refers to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -17,7 +18,8 @@ use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
 use crate::config::Config;
 use crate::crypto::{Binding, Ciphertext, Domain, EncryptError, KeyringKeys, seal_value};
 use crate::model::{
-    Content, Digest, Lifecycle, Record, SecretName, SecretValue, Timestamp, VersionId,
+    Asker, AuditEntry, Content, Deed, Digest, Lifecycle, Record, SecretName, SecretValue,
+    Timestamp, VersionId,
 };
 
 /// How long a second writer waits for the first.
@@ -90,6 +92,10 @@ pub struct Transaction<'v> {
     written: Vec<Written>,
     changed: usize,
     use_git: bool,
+    /// For whom, where it is not whom the vault was opened for.
+    asker: Option<Arc<Asker>>,
+    /// What was written and the audit log has not heard of yet.
+    deeds: Vec<AuditEntry>,
 }
 
 impl Vault {
@@ -106,6 +112,7 @@ impl Vault {
         wait: Duration,
     ) -> Result<Transaction<'_>, VaultError> {
         let keys = self.need_keys()?;
+        self.check_audit()?;
         let lock = Lock::acquire(&self.state.lock_path(), operation, wait)?;
         // Under the lock nobody replaces them.
         if let Some(error) = self.replaced() {
@@ -135,6 +142,8 @@ impl Vault {
             written: Vec::new(),
             changed: 0,
             use_git: self.config().git.commit,
+            asker: None,
+            deeds: Vec::new(),
         })
     }
 }
@@ -243,6 +252,31 @@ impl Transaction<'_> {
     /// commit: that comes with [`Transaction::commit`]. Gives back how many metadata
     /// files, and settings, were written or removed since the beginning.
     pub fn checkpoint(&mut self, durability: Durability) -> Result<usize, VaultError> {
+        let written = self.write_all(durability);
+        let mut deeds = std::mem::take(&mut self.deeds);
+        match written {
+            Ok(changed) => {
+                self.vault.note(self.asker.as_ref(), deeds)?;
+                Ok(changed)
+            }
+            Err(error) => {
+                // The last one is what was being written.
+                if let Some(last) = deeds.last_mut() {
+                    last.error = Some(error.audit_code());
+                }
+                drop(self.vault.note(self.asker.as_ref(), deeds));
+                Err(error)
+            }
+        }
+    }
+
+    /// Says for whom the change is made, where that is not whom the vault was opened
+    /// for.
+    pub(crate) fn asked_by(&mut self, asker: Arc<Asker>) {
+        self.asker = Some(asker);
+    }
+
+    fn write_all(&mut self, durability: Durability) -> Result<usize, VaultError> {
         let early = !self.loose.is_empty();
         self.write_values(durability.of_a_file())?;
         if !self.loose.is_empty() && (early || durability == Durability::Bulk) {
@@ -339,6 +373,10 @@ impl Transaction<'_> {
             let old = old
                 .transpose()
                 .map_err(|source| VaultError::metadata(self.vault.root.full(&path), source))?;
+            if self.vault.is_audited() {
+                self.deeds
+                    .extend(AuditEntry::of_change(old.as_ref(), record));
+            }
             self.check_values(old.as_ref(), record)?;
             self.tidy(&path);
             let root = &self.vault.root;
@@ -389,6 +427,9 @@ impl Transaction<'_> {
         let Some(record) = self.vault.record(name)? else {
             return Ok(());
         };
+        if self.vault.is_audited() {
+            self.deeds.push(AuditEntry::of(Deed::Delete, name));
+        }
         let path = format!("{SECRETS}/{}", layout::metadata_path(name));
         self.vault.root.remove(&path)?;
         // Else a crash could keep the metadata and lose the values.
@@ -418,6 +459,15 @@ impl Transaction<'_> {
         let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let root = &self.vault.root;
         if *self.vault.config() != config {
+            if self.vault.is_audited() {
+                self.deeds.push(AuditEntry {
+                    deed: Deed::Settings,
+                    secret: None,
+                    version: None,
+                    labels: Vec::new(),
+                    error: None,
+                });
+            }
             root.write(CONFIG, text.as_bytes(), Existing::Replace, Durable::Now)?;
             self.touched.insert(CONFIG.to_owned());
             self.changed += 1;

@@ -10,6 +10,7 @@
 mod agent;
 mod agent_logind;
 mod api;
+mod audit;
 mod aws_changes;
 mod aws_faults;
 mod aws_store;

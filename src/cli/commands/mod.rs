@@ -137,6 +137,31 @@ impl Command {
         matches!(self, Self::Exec(_) | Self::Aws(_))
     }
 
+    /// The verb's word on the command line.
+    pub(super) fn verb(&self) -> String {
+        /// Takes a text up to its first bracket.
+        struct Head(String);
+        impl std::fmt::Write for Head {
+            fn write_str(&mut self, text: &str) -> std::fmt::Result {
+                for c in text.chars() {
+                    match c {
+                        '(' | ' ' | '{' => return Err(std::fmt::Error),
+                        c if c.is_ascii_uppercase() && !self.0.is_empty() => {
+                            self.0.push('-');
+                            self.0.push(c.to_ascii_lowercase());
+                        }
+                        c => self.0.push(c.to_ascii_lowercase()),
+                    }
+                }
+                Ok(())
+            }
+        }
+        let mut head = Head(String::new());
+        // The variant is named as the verb, so a new verb needs no line here.
+        let _ = std::fmt::write(&mut head, format_args!("{self:?}"));
+        head.0
+    }
+
     /// Does it.
     pub fn run(self, ctx: &Context) -> CommandResult {
         match self {

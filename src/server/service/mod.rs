@@ -4,6 +4,7 @@
 //! memory and read anew when it changed on disk; values stay in memory only sealed.
 //! A write is an ordinary change of the vault: under its lock, durable, committed.
 
+mod audit;
 mod catalog;
 mod create;
 mod deletion;
@@ -253,6 +254,9 @@ impl Service {
     ) -> Result<T, Fault> {
         let fault = |e: VaultError| vault_fault(&e);
         let mut tx = self.vault.begin("serve", call.stamp.now).map_err(fault)?;
+        if let Some(asker) = self.asker(call) {
+            tx.asked_by(asker);
+        }
         if self.options.no_commit {
             tx.without_git();
         }
@@ -310,8 +314,10 @@ impl Service {
 
 impl Answer for Service {
     fn answer(&self, call: &Call<'_>) -> Reply {
-        self.dispatch(call)
-            .unwrap_or_else(|fault| Reply::from(&fault))
+        self.dispatch(call).unwrap_or_else(|fault| {
+            self.note_refusal(call, &fault);
+            Reply::from(&fault)
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use super::input::{Checks, parse};
 use super::page::page;
 use super::place::Found;
 use super::{Service, json, must_be_live, no_version, seconds, vault_fault};
-use crate::model::{Content, Kind, SecretValue, StagingLabel, VersionId};
+use crate::model::{Content, Kind, Record, SecretValue, StagingLabel, VersionId};
 use crate::vault::VaultError;
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ struct Failed {
 type Wanted = (String, Result<Found, Fault>);
 
 /// A version that was read, with its value as JSON wants it.
-struct Read {
+pub(super) struct Read {
     found: Found,
     id: VersionId,
     value: SecretValue,
@@ -92,6 +92,16 @@ impl Read {
         }
     }
 
+    /// The secret's record.
+    pub(super) fn record(&self) -> &Record {
+        &self.found.record
+    }
+
+    /// The version.
+    pub(super) fn id(&self) -> &VersionId {
+        &self.id
+    }
+
     /// The most bytes that the answer can have: every byte of a string may become
     /// `\u0000`.
     fn room(&self) -> usize {
@@ -106,9 +116,11 @@ impl Service {
         checks.length("versionId", request.version_id.as_deref(), 32..=64);
         checks.length("versionStage", request.version_stage.as_deref(), 1..=256);
         checks.finish()?;
-        let found = self.find(call, request.secret_id.as_deref())?;
+        let found = self.find(call, request.secret_id.as_deref());
         let id = request.version_id.as_deref();
-        let read = self.read(call, found, id, request.version_stage.as_deref())?;
+        let stage = request.version_stage.as_deref();
+        let read = found.and_then(|found| self.read(call, found, id, stage));
+        let read = self.noted(call, request.secret_id.as_deref(), read)?;
         let mut reply = json(&read.answer(), read.room())?.about(read.found.record.name.clone());
         reply.standing = read.standing;
         Ok(reply)
@@ -146,7 +158,8 @@ impl Service {
         let mut read = Vec::new();
         let mut errors = Vec::new();
         for (id, found) in wanted {
-            match found.and_then(|found| self.read(call, found, None, None)) {
+            let one = found.and_then(|found| self.read(call, found, None, None));
+            match self.noted(call, Some(&id), one) {
                 Ok(one) => read.push(one),
                 Err(fault) => errors.push(Failed {
                     secret_id: id,
@@ -259,7 +272,7 @@ impl Service {
         if let Some(value) = self.values.get(&record.name, id, digest) {
             return Ok(value);
         }
-        let value = self.vault.read(record, id).map_err(|error| {
+        let value = self.vault.read_unnoted(record, id).map_err(|error| {
             if matches!(error, VaultError::ValueMissing { .. }) {
                 // A checkout by git may be under way: look again at the next call.
                 self.mark_stale();
