@@ -19,6 +19,7 @@
 //! | 3 | [`sync`] | carries out plans |
 //! | 3 | [`migrate`] | copies secrets from one account to another |
 //! | 3 | [`server`] | the local Secrets Manager endpoint: operations, front doors |
+//! | 3 | [`scan`] | finds values in files and in git's history |
 //! | 3 | [`watch`] | keeps vault and remotes in step while nobody looks |
 //! | 3 | [`agent`] | holds unlocked keyrings for a while, and never gives them away |
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
@@ -65,6 +66,7 @@ pub mod crypto;
 pub mod migrate;
 pub mod model;
 pub mod plan;
+pub mod scan;
 pub mod server;
 pub mod store;
 pub mod sync;

@@ -39,7 +39,7 @@ impl Context {
             },
             pace: match self.verb.as_str() {
                 // Many reads, of which none is given out.
-                "exec" | "aws" | "serve" | "fsck" => Pace::Gathered,
+                "exec" | "aws" | "serve" | "fsck" | "scan" => Pace::Gathered,
                 _ => Pace::AtOnce,
             },
             clock: now,

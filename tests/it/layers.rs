@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with its layer. Imports run towards the lower number only.
-const ROOMS: [(&str, u8); 13] = [
+const ROOMS: [(&str, u8); 14] = [
     ("model", 0),
     ("plan", 1),
     ("crypto", 1),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, u8); 13] = [
     ("aws", 2),
     ("sync", 3),
     ("migrate", 3),
+    ("scan", 3),
     ("server", 3),
     ("agent", 3),
     ("watch", 3),

@@ -35,6 +35,7 @@ mod moto;
 mod proof;
 mod proxy;
 mod reader;
+mod scan;
 mod service;
 mod sync_memory;
 mod sync_moto;

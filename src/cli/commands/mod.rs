@@ -40,6 +40,7 @@ mod remote;
 mod remove;
 mod resolve;
 mod rollback;
+mod scan;
 mod serve;
 mod show;
 mod status;
@@ -121,6 +122,7 @@ pub enum Command {
     Audit(audit::Audit),
     Passwd(passwd::Passwd),
     Fsck(fsck::Fsck),
+    Scan(scan::Scan),
     Doctor(doctor::Doctor),
     Gc(gc::Gc),
     Completions(completions::Completions),
@@ -213,6 +215,7 @@ impl Command {
             Self::Audit(c) => c.run(ctx),
             Self::Passwd(c) => c.run(ctx),
             Self::Fsck(c) => c.run(ctx),
+            Self::Scan(c) => c.run(ctx),
             Self::Doctor(c) => c.run(ctx),
             Self::Gc(c) => c.run(ctx),
             Self::Completions(c) => c.run(ctx),
