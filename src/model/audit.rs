@@ -1,4 +1,4 @@
-use super::{Record, SecretName, StagingLabel, Timestamp, VersionId};
+use super::{Change, Record, RemoteName, SecretName, StagingLabel, Timestamp, VersionId};
 
 /// Through which door somebody asks for a secret (book, audit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,8 @@ pub struct AuditEntry {
     pub version: Option<VersionId>,
     /// The labels that the version had, or has now.
     pub labels: Vec<StagingLabel>,
+    /// The remote it was done on; `None` is the vault.
+    pub remote: Option<RemoteName>,
     /// Why it failed, in a code.
     pub error: Option<&'static str>,
 }
@@ -119,8 +121,37 @@ impl AuditEntry {
             secret: Some(name.as_str().to_owned()),
             version: None,
             labels: Vec::new(),
+            remote: None,
             error: None,
         }
+    }
+
+    /// A step that was taken on a remote; `None` for one that only a vault can take.
+    pub fn of_remote(change: &Change, record: &Record, remote: &RemoteName) -> Option<Self> {
+        let (deed, version) = match change {
+            Change::Create { version, .. } => {
+                (Deed::Create, version.as_ref().map(|(id, _)| id.clone()))
+            }
+            Change::AddVersion { id, .. } => (Deed::Put, Some(id.clone())),
+            Change::MoveLabel { label, from, to } => {
+                let (label, from) = (label.clone(), from.clone());
+                (Deed::MoveLabel { label, from }, to.clone())
+            }
+            Change::SetAttributes { .. } => (Deed::Update, None),
+            Change::Delete { .. } => (Deed::Delete, None),
+            Change::Restore => (Deed::Restore, None),
+            _ => return None,
+        };
+        let labels = match change {
+            Change::AddVersion { labels, .. } => labels.clone(),
+            _ => Vec::new(),
+        };
+        Some(Self {
+            version,
+            labels,
+            remote: Some(remote.clone()),
+            ..Self::of(deed, &record.name)
+        })
     }
 
     /// A deed about one of a secret's versions, with the labels that the record gives it.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::own;
 use super::report::Outcome;
 use crate::model::{
-    Change, Face, Invalid, Lifecycle, Record, RemoteName, RemoteSecret, RemoteView, SecretName,
-    Sight, VersionId, travels,
+    AuditEntry, Change, Face, Invalid, Lifecycle, Record, RemoteName, RemoteSecret, RemoteView,
+    SecretName, Sight, VersionId, travels,
 };
 use crate::plan::{SecretPlan, Side};
 use crate::store::{Retrieved, SecretStore, StoreError};
@@ -76,6 +76,7 @@ pub(super) async fn push<S: SecretStore>(
         let one = One {
             vault,
             record,
+            remote,
             store,
             expected,
             target: plan.shown.get(remote),
@@ -137,6 +138,7 @@ impl From<StoreError> for Stop {
 struct One<'a, S> {
     vault: &'a Vault,
     record: &'a Record,
+    remote: &'a RemoteName,
     store: &'a S,
     /// As the plan saw it.
     expected: Option<&'a RemoteSecret>,
@@ -184,7 +186,9 @@ impl<S: SecretStore> One<'_, S> {
                 blind = Change::MoveLabel { label, from, to };
                 change = &blind;
             }
-            self.store.apply(name, change, value.as_ref()).await?;
+            let applied = self.store.apply(name, change, value.as_ref()).await;
+            self.note(change, applied.is_ok());
+            applied?;
             *steps += 1;
         }
         let mut seen = self.look(name).await?;
@@ -215,6 +219,17 @@ impl<S: SecretStore> One<'_, S> {
             ));
         }
         Ok(seen)
+    }
+
+    /// Tells the audit log of a step. The step is taken: a log that cannot be written
+    /// does not undo it, and has stopped the reading of its value before.
+    fn note(&self, change: &Change, is_done: bool) {
+        let entry = AuditEntry::of_remote(change, self.record, self.remote);
+        let entry = entry.map(|entry| match is_done {
+            true => entry,
+            false => entry.failed("RemoteRefused"),
+        });
+        drop(self.vault.note(None, entry.into_iter().collect()));
     }
 
     /// Looks until the remote shows the target, a few times at most.

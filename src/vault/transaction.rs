@@ -465,6 +465,7 @@ impl Transaction<'_> {
                     secret: None,
                     version: None,
                     labels: Vec::new(),
+                    remote: None,
                     error: None,
                 });
             }

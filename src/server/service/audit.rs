@@ -76,6 +76,7 @@ fn refused(deed: Deed, asked: Option<&str>, fault: &Fault) -> AuditEntry {
         secret: asked.map(|asked| asked.chars().take(LONGEST).collect()),
         version: None,
         labels: Vec::new(),
+        remote: None,
         error: Some(fault.code.as_str()),
     }
 }

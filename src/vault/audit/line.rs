@@ -69,6 +69,8 @@ struct Additional<'a> {
     mac: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     program: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     version_stages: Vec<&'a str>,
 }
@@ -129,6 +131,7 @@ pub(super) fn event(event: &AuditEvent, own: &Asker, link: &Link, cut: u64) -> S
     let line = Line {
         additional_event_data: Additional {
             cut_bytes: cut,
+            remote: entry.remote.as_ref().map(|r| r.as_str()),
             version_stages: entry.labels.iter().map(StagingLabel::as_str).collect(),
             ..additional(asker)
         },
