@@ -62,6 +62,33 @@ impl Drop for MemoryDir {
     }
 }
 
+/// The first place that memory is swapped to and that is not known to be encrypted or
+/// memory itself.
+pub(super) fn plain_swap() -> Option<PathBuf> {
+    let listed = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    swaps(&listed).find(|place| !is_safe(place, Path::new("/sys/class/block")))
+}
+
+/// The places that /proc/swaps lists (proc(5)): a head line, then one a line.
+fn swaps(listed: &str) -> impl Iterator<Item = PathBuf> {
+    let lines = listed.lines().skip(1);
+    lines.filter_map(|line| line.split_whitespace().next().map(PathBuf::from))
+}
+
+/// Whether a swap device is memory (zram) or encrypted by dm-crypt, whose devices say so
+/// in their UUID.
+fn is_safe(place: &Path, devices: &Path) -> bool {
+    let real = place.canonicalize().unwrap_or_else(|_| place.to_owned());
+    let Some(name) = real.file_name().and_then(|n| n.to_str()) else {
+        return false;
+    };
+    if name.starts_with("zram") {
+        return true;
+    }
+    let uuid = std::fs::read_to_string(devices.join(name).join("dm/uuid"));
+    uuid.is_ok_and(|uuid| uuid.starts_with("CRYPT-"))
+}
+
 fn is_in_memory(place: &Path) -> bool {
     rustix::fs::statfs(place)
         .ok()
@@ -71,4 +98,24 @@ fn is_in_memory(place: &Path) -> bool {
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> CommandError {
     CommandError::new(Exit::Unexpected, format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_is_safe_in_memory_or_encrypted() {
+        let listed = "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0 partition 1 0 100\n/dev/dm-0 partition 1 0 -2\n/swapfile file 1 0 -3\n";
+        let places: Vec<PathBuf> = swaps(listed).collect();
+        assert_eq!(places.len(), 3);
+        let devices = tempfile::tempdir().unwrap();
+        let dm = devices.path().join("dm-0/dm");
+        std::fs::create_dir_all(&dm).unwrap();
+        std::fs::write(dm.join("uuid"), "CRYPT-PLAIN-swap\n").unwrap();
+        let safe = |at: usize| is_safe(&places[at], devices.path());
+        assert!(safe(0) && safe(1) && !safe(2));
+        std::fs::write(dm.join("uuid"), "LVM-abc\n").unwrap();
+        assert!(!safe(1));
+    }
 }

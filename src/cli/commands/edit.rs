@@ -18,7 +18,7 @@ use super::{DONE, begin, commit};
 use crate::cli::context::{Context, OWN_SECRETS};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::cli::memory::MemoryDir;
+use crate::cli::memory::{MemoryDir, plain_swap};
 use crate::model::{Kind, SecretName, SecretValue};
 
 /// Change a value in your editor
@@ -95,6 +95,12 @@ impl Edit {
         }
         let was_json = is_json(old.expose_secret());
         let desk = Desk::make(ctx, was_json)?;
+        if let Some(place) = plain_swap() {
+            ctx.ui.warn(&format!(
+                "{} takes memory that is swapped, and is not encrypted: what you edit could reach it",
+                place.display()
+            ));
+        }
         desk.write(old.expose_secret())?;
         let new = loop {
             editor.run(&desk)?;
