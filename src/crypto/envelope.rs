@@ -235,4 +235,6 @@ fn is_base64(byte: &u8) -> bool {
 }
 
 #[cfg(test)]
+mod kit_tests;
+#[cfg(test)]
 mod tests;

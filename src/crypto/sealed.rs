@@ -404,3 +404,5 @@ impl<'a> Lines<'a> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vector_tests;
