@@ -327,6 +327,8 @@ fn code(domain: Domain) -> u8 {
         Domain::Epoch => 4,
         Domain::Ledger => 5,
         Domain::Audit => 6,
+        Domain::Bundle => 7,
+        Domain::Have => 8,
     }
 }
 
@@ -339,6 +341,8 @@ fn domain(code: u8) -> Option<Domain> {
         Domain::Epoch,
         Domain::Ledger,
         Domain::Audit,
+        Domain::Bundle,
+        Domain::Have,
     ];
     all.get(usize::from(code)).copied()
 }

@@ -168,12 +168,34 @@ pub(super) fn decrypt_by(
     Ok(plain)
 }
 
-fn refusal(error: &age::DecryptError) -> OpenError {
+pub(super) fn refusal(error: &age::DecryptError) -> OpenError {
     match error {
         age::DecryptError::NoMatchingKeys => OpenError::NoIdentityMatches,
         age::DecryptError::UnknownFormat => OpenError::NotAge,
         _ => OpenError::Damaged,
     }
+}
+
+/// Scans the beginning of a file of any length, of which the header must be a part.
+/// `goes_on` says whether the file has more than these bytes.
+pub(super) fn scan_head(head: &[u8], goes_on: bool) -> Result<usize, OpenError> {
+    begins(head)?;
+    walk(head, goes_on)
+}
+
+fn begins(file: &[u8]) -> Result<(), OpenError> {
+    if file.starts_with(ARMOR) {
+        return Err(OpenError::Armored);
+    }
+    if file.starts_with(MAGIC) {
+        return Ok(());
+    }
+    let cut = !file.is_empty() && MAGIC.starts_with(file);
+    Err(if cut {
+        OpenError::Damaged
+    } else {
+        OpenError::NotAge
+    })
 }
 
 /// Walks the header once, line by line, and counts the stanzas of keys that a member
@@ -182,28 +204,24 @@ fn scan(file: &[u8], readers: Readers) -> Result<usize, OpenError> {
     if file.len() > MAX_FILE {
         return Err(OpenError::TooLarge);
     }
-    if file.starts_with(ARMOR) {
-        return Err(OpenError::Armored);
-    }
-    if !file.starts_with(MAGIC) {
-        let cut = !file.is_empty() && MAGIC.starts_with(file);
-        return Err(if cut {
-            OpenError::Damaged
-        } else {
-            OpenError::NotAge
-        });
-    }
+    begins(file)?;
     let limit = match readers {
         Readers::One => MAX_VALUE_HEADER,
         Readers::Many => MAX_HEADER,
     };
     let header = file.get(..limit).unwrap_or(file);
+    walk(header, header.len() < file.len())
+}
+
+/// Walks a header that begins with the magic line; `goes_on` says whether the file has
+/// more than these bytes.
+fn walk(header: &[u8], goes_on: bool) -> Result<usize, OpenError> {
     let mut stanzas = 0;
     let mut found = 0;
     let mut rest = header.get(MAGIC.len()..).unwrap_or_default();
     loop {
         let Some(end) = rest.iter().position(|b| *b == b'\n') else {
-            return Err(if header.len() < file.len() {
+            return Err(if goes_on {
                 OpenError::HeaderBomb
             } else {
                 OpenError::Damaged

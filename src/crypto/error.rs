@@ -13,6 +13,9 @@ pub enum EncryptError {
     /// More recipients than the reader's limit on stanzas allows.
     #[error("a file is encrypted to at most 255 recipients, not {0}")]
     TooManyRecipients(usize),
+    /// More recipients than a bundle's header has room for.
+    #[error("a bundle is encrypted to at most 64 recipients, not {0}")]
+    TooManyReaders(usize),
     /// A vault id that is not a UUID in lower case.
     #[error("the vault id is not a UUID in lower case")]
     VaultId,

@@ -31,6 +31,10 @@ pub enum Domain {
     Ledger,
     /// A seal of the audit log.
     Audit,
+    /// The SHA-256 of a bundle, in its trailer.
+    Bundle,
+    /// What a clone says it holds.
+    Have,
 }
 
 impl Domain {
@@ -43,6 +47,8 @@ impl Domain {
             Self::Epoch => "epoch",
             Self::Ledger => "ledger",
             Self::Audit => "audit",
+            Self::Bundle => "bundle",
+            Self::Have => "have",
         }
     }
 }
@@ -64,6 +70,11 @@ impl Mac {
     /// The mac that another holder of the keys made.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The text whose mac this is, ended in it as [`KeyringKeys::seal_text`] does.
+    pub fn end_text(&self, body: &str) -> String {
+        format!("{body}{TABLE}{KEY}{self}{END}")
     }
 
     /// The bytes. A mac is not secret.
@@ -144,7 +155,7 @@ impl KeyringKeys {
             body.push('\n');
         }
         let mac = self.mac(domain, body.as_bytes())?;
-        Ok(format!("{body}{TABLE}{KEY}{mac}{END}"))
+        Ok(mac.end_text(&body))
     }
 
     /// Gives back what a text says before its mac, if the mac is right.
@@ -249,7 +260,16 @@ mod tests {
         let text = keys
             .seal_text(Domain::Secret, "a = 1\n".to_owned())
             .unwrap();
-        for domain in [Domain::Vault, Domain::Keyring, Domain::Plan, Domain::Audit] {
+        for domain in [
+            Domain::Vault,
+            Domain::Keyring,
+            Domain::Plan,
+            Domain::Epoch,
+            Domain::Ledger,
+            Domain::Audit,
+            Domain::Bundle,
+            Domain::Have,
+        ] {
             assert_eq!(keys.verify_text(domain, &text), Err(MacError::Mismatch));
         }
         assert_eq!(

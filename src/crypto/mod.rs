@@ -25,6 +25,7 @@ mod passphrase;
 mod password;
 mod random;
 mod sealed;
+mod stream;
 mod value;
 
 pub use container::{BadContainer, ContainerHeader};
@@ -45,4 +46,5 @@ pub use passphrase::Passphrase;
 pub use password::{PasswordError, PasswordRules};
 pub use random::RandomError;
 pub use sealed::{SealError, SealedIdentity, SealedIdentityError, UnsealError};
+pub use stream::{MAX_READERS, OpenStream, SealStream, StreamError, open_stream, seal_stream};
 pub use value::{Binding, BoundField, Opened, open_value, seal_value};
