@@ -196,6 +196,13 @@ impl Root {
         Ok((bytes, stat))
     }
 
+    /// Whether there is something of that name.
+    pub(super) fn has(&self, relative: &str) -> bool {
+        let (folder, name) = split(relative);
+        self.open_dir(folder)
+            .is_ok_and(|dir| fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+    }
+
     /// Writes a whole file, or nothing: a temporary file beside it, then a rename.
     /// Directories on the way are made. Gives back what the file is on disk.
     pub(super) fn write(

@@ -314,7 +314,7 @@ impl Vault {
             if !meta.has_value() || !paths.map_err(|e| chain(&e))?.is_empty() {
                 continue;
             }
-            match self.find_value(sides, record, id) {
+            match self.value_of_sides(sides, record, id) {
                 Some(file) => missing.push(file),
                 None => {
                     return Err(format!(
@@ -329,7 +329,7 @@ impl Vault {
 
     /// A version's file in what git has, if it holds the value that the record vouches
     /// for: nothing else is written to the work tree.
-    fn find_value(
+    fn value_of_sides(
         &self,
         sides: &Sides<'_>,
         record: &Record,
@@ -378,7 +378,7 @@ impl Vault {
             let Some(record) = self.record(&name)? else {
                 continue;
             };
-            match self.find_value(sides, &record, &id) {
+            match self.value_of_sides(sides, &record, &id) {
                 Some((path, bytes)) => {
                     self.root
                         .write(&path, &bytes, Existing::Keep, Durable::Now)?;

@@ -6,6 +6,7 @@
 
 mod audit;
 mod cache;
+mod carry;
 mod disk;
 mod error;
 mod files;
@@ -45,6 +46,7 @@ use crate::crypto::{KeyringKeys, Mac};
 use crate::model::{Record, RemoteName, SecretName};
 
 pub use audit::{AuditError, AuditSetup, Audited, Auditor, Broken, Pace};
+pub use carry::{HeldValue, Rests};
 pub use disk::{DiskError, exposed};
 pub use error::VaultError;
 pub use files::FileReport;

@@ -495,3 +495,36 @@ fn a_value_file_is_found_however_soon_after_a_listing_of_its_folder_it_came() {
     let gone = value_of(&fixture.vault, "n1", 1);
     assert!(matches!(gone, Err(VaultError::ValueMissing { .. })));
 }
+
+#[test]
+fn a_change_of_all_or_none_is_taken_back_where_a_part_cannot_be_written() {
+    let fixture = Fixture::new(false);
+    fixture.put("a", 1, "one");
+    let bytes = || -> Vec<(String, Vec<u8>)> {
+        let files = listing(&fixture.root()).into_iter();
+        let read = |path: String| (path.clone(), fs::read(fixture.root().join(path)).unwrap());
+        files.map(read).collect()
+    };
+    let before = bytes();
+    let attempt = |whole: bool| {
+        let mut tx = fixture.begin();
+        put(&mut tx, "a", 2, "two");
+        put(&mut tx, "b", 3, "new");
+        put(&mut tx, "c", 4, "never");
+        // Not to be written: a label on a version that is not there.
+        let mut record = tx.record(&name("c")).unwrap().unwrap();
+        record.state.labels.insert("x".parse().unwrap(), id(9));
+        tx.put(record);
+        if whole {
+            tx.all_or_none();
+        }
+        tx.commit("bundle", Durability::Each).unwrap_err()
+    };
+    assert!(matches!(attempt(true), VaultError::Record { .. }));
+    assert_eq!(bytes(), before);
+    assert!(value_of(&fixture.vault, "a", 1).is_ok());
+    // Without it, each secret is as it was or as it was to become.
+    assert!(matches!(attempt(false), VaultError::Record { .. }));
+    assert_ne!(bytes(), before);
+    assert!(value_of(&fixture.vault, "b", 3).is_ok());
+}

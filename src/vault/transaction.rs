@@ -16,7 +16,7 @@ use super::highwater::Written;
 use super::lock::Lock;
 use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
 use crate::config::Config;
-use crate::crypto::{Binding, Ciphertext, Domain, EncryptError, KeyringKeys, seal_value};
+use crate::crypto::{Binding, Ciphertext, Ct8, Domain, EncryptError, KeyringKeys, seal_value};
 use crate::model::{
     Asker, AuditEntry, Content, Deed, Digest, Lifecycle, Record, SecretName, SecretValue,
     Timestamp, VersionId,
@@ -80,6 +80,8 @@ pub struct Transaction<'v> {
     collected: BTreeSet<String>,
     config: Option<Config>,
     waiting: Vec<Plain>,
+    /// Value files as another clone made them, by path.
+    ready: Vec<(SecretName, String, Vec<u8>)>,
     weight: usize,
     added: BTreeSet<(SecretName, VersionId)>,
     /// Value files on disk that no written metadata vouches for yet.
@@ -96,6 +98,10 @@ pub struct Transaction<'v> {
     asker: Option<Arc<Asker>>,
     /// What was written and the audit log has not heard of yet.
     deeds: Vec<AuditEntry>,
+    /// Whether all of it is taken back if a part cannot be written.
+    whole: bool,
+    /// Value files that metadata written by this transaction vouches for.
+    vouched: BTreeMap<SecretName, Vec<String>>,
 }
 
 impl Vault {
@@ -134,6 +140,7 @@ impl Vault {
             collected: BTreeSet::new(),
             config: None,
             waiting: Vec::new(),
+            ready: Vec::new(),
             weight: 0,
             added: BTreeSet::new(),
             loose: BTreeMap::new(),
@@ -144,6 +151,8 @@ impl Vault {
             use_git: self.config().git.commit,
             asker: None,
             deeds: Vec::new(),
+            whole: false,
+            vouched: BTreeMap::new(),
         })
     }
 }
@@ -209,6 +218,25 @@ impl Transaction<'_> {
     /// The keyed digest of a value, without adding it.
     pub fn digest(&self, value: &SecretValue) -> Result<Digest, VaultError> {
         Ok(self.keys.digest(value)?)
+    }
+
+    /// Adds a version's value as the file that another clone made of it. The caller has
+    /// verified it ([`Vault::check_value`]).
+    pub fn add_file(
+        &mut self,
+        name: &SecretName,
+        id: &VersionId,
+        file: Vec<u8>,
+    ) -> Result<(), VaultError> {
+        let path = layout::value_path(name, id, Ct8::of(&file));
+        self.weight += file.len();
+        self.ready
+            .push((name.clone(), format!("{SECRETS}/{path}"), file));
+        self.added.insert((name.clone(), id.clone()));
+        if self.weight > HEAVY {
+            self.write_values(Durable::Later)?;
+        }
+        Ok(())
     }
 
     /// Notes `now` as the time of the change in every record gathered that differs
@@ -284,8 +312,19 @@ impl Transaction<'_> {
         }
         let before = self.changed;
         let durable = durability.of_a_file();
+        let mut written = Vec::new();
         for (name, record) in std::mem::take(&mut self.records) {
-            self.write_record(&name, &record, durable)?;
+            let there = match self.whole {
+                true => self.vault.metadata_file(&name)?,
+                false => None,
+            };
+            if let Err(error) = self.write_record(&name, &record, durable) {
+                self.take_back(written);
+                return Err(error);
+            }
+            if self.whole {
+                written.push((name, there));
+            }
         }
         for name in std::mem::take(&mut self.removed) {
             self.remove_record(&name)?;
@@ -320,6 +359,29 @@ impl Transaction<'_> {
         Ok(Commit { changed, git })
     }
 
+    /// Makes an error while metadata is written take back what was written before it, so
+    /// that the vault is as it was: all secrets change, or none.
+    pub fn all_or_none(&mut self) {
+        self.whole = true;
+    }
+
+    /// Puts metadata back as it was. What cannot be put back stays as it was to become,
+    /// and so do its values.
+    fn take_back(&mut self, written: Vec<(SecretName, Option<Vec<u8>>)>) {
+        for (name, there) in written {
+            let path = format!("{SECRETS}/{}", layout::metadata_path(&name));
+            let root = &self.vault.root;
+            let done = match there {
+                Some(bytes) => root.write(&path, &bytes, Existing::Replace, Durable::Now),
+                None => root.remove(&path),
+            };
+            if done.is_ok() {
+                let values = self.vouched.remove(&name).unwrap_or_default();
+                self.loose.entry(name).or_default().extend(values);
+            }
+        }
+    }
+
     /// Removes what processes that died left beside a file that is about to be written.
     /// Whoever writes to the vault holds its lock, so it is nobody's.
     fn tidy(&mut self, path: &str) {
@@ -337,15 +399,30 @@ impl Transaction<'_> {
         for (plain, sealed) in waiting.iter().zip(sealed) {
             let path = layout::value_path(&plain.name, &plain.id, sealed.ct8());
             let path = format!("{SECRETS}/{path}");
-            let bytes = sealed.as_bytes();
-            self.tidy(&path);
-            self.vault
-                .root
-                .write(&path, bytes, Existing::Keep, durable)?;
-            let loose = self.loose.entry(plain.name.clone()).or_default();
-            loose.push(path.clone());
-            self.touched.insert(path);
+            self.write_value(&plain.name, path, sealed.as_bytes(), durable)?;
         }
+        for (name, path, file) in std::mem::take(&mut self.ready) {
+            if !self.vault.root.has(&path) {
+                self.write_value(&name, path, &file, durable)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_value(
+        &mut self,
+        name: &SecretName,
+        path: String,
+        file: &[u8],
+        durable: Durable,
+    ) -> Result<(), VaultError> {
+        self.tidy(&path);
+        self.vault
+            .root
+            .write(&path, file, Existing::Keep, durable)?;
+        let loose = self.loose.entry(name.clone()).or_default();
+        loose.push(path.clone());
+        self.touched.insert(path);
         Ok(())
     }
 
@@ -401,7 +478,9 @@ impl Transaction<'_> {
                 record: Some(record.clone()),
             });
         }
-        self.loose.remove(name);
+        if let Some(values) = self.loose.remove(name) {
+            self.vouched.insert(name.clone(), values);
+        }
         Ok(())
     }
 
