@@ -16,6 +16,7 @@
 //! | 1 | [`config`] | `strongroom.toml`, text to settings |
 //! | 2 | [`vault`] | the directory on disk, and its git history |
 //! | 2 | `aws` | the only room that names an AWS type |
+//! | 2 | [`bundle`] | the file that crosses an air gap: frames, envelope, trailer |
 //! | 3 | [`sync`] | carries out plans |
 //! | 3 | [`migrate`] | copies secrets from one account to another |
 //! | 3 | [`server`] | the local Secrets Manager endpoint: operations, front doors |
@@ -59,6 +60,7 @@ macro_rules! step {
 pub mod agent;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod bundle;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

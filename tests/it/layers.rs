@@ -13,6 +13,7 @@ const ROOMS: [(&str, u8); 14] = [
     ("config", 1),
     ("vault", 2),
     ("aws", 2),
+    ("bundle", 2),
     ("sync", 3),
     ("migrate", 3),
     ("scan", 3),
