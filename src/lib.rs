@@ -23,6 +23,7 @@
 //! | 3 | [`scan`] | finds values in files and in git's history |
 //! | 3 | [`watch`] | keeps vault and remotes in step while nobody looks |
 //! | 3 | [`agent`] | holds unlocked keyrings for a while, and never gives them away |
+//! | 3 | [`exchange`] | makes bundles of a vault and applies them to one |
 //! | 4 | `cli` | the only room that prints, prompts, reads the environment or asks the time |
 #![forbid(unsafe_code)]
 
@@ -65,6 +66,7 @@ pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod exchange;
 pub mod migrate;
 pub mod model;
 pub mod plan;

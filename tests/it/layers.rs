@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with its layer. Imports run towards the lower number only.
-const ROOMS: [(&str, u8); 14] = [
+const ROOMS: [(&str, u8); 15] = [
     ("model", 0),
     ("plan", 1),
     ("crypto", 1),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, u8); 14] = [
     ("scan", 3),
     ("server", 3),
     ("agent", 3),
+    ("exchange", 3),
     ("watch", 3),
     ("cli", 4),
 ];
