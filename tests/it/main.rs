@@ -14,6 +14,7 @@ mod audit;
 mod aws_changes;
 mod aws_faults;
 mod aws_store;
+mod bundle;
 mod canned;
 mod cli;
 mod cli_clipboard;

@@ -4,6 +4,7 @@ mod agent;
 mod audit;
 mod aws;
 mod binding;
+mod bundle;
 mod clear_clipboard;
 mod completions;
 mod conflicts;
@@ -109,6 +110,8 @@ pub enum Command {
     Merge(merge::Merge),
     #[command(subcommand)]
     Migrate(migrate::Migrate),
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     Exec(exec::Exec),
     Aws(aws::Aws),
     Serve(serve::Serve),
@@ -204,6 +207,7 @@ impl Command {
             Self::GitPull(c) => c.run(ctx),
             Self::Merge(c) => c.run(ctx),
             Self::Migrate(c) => c.run(ctx),
+            Self::Bundle(c) => c.run(ctx),
             Self::Exec(c) => c.run(ctx),
             Self::Aws(c) => c.run(ctx),
             Self::Serve(c) => c.run(ctx),
