@@ -12,15 +12,21 @@ use std::hint::black_box;
 
 use common::{NOW, id, name};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use strongroom::bundle::{Key, Lock, read};
+use strongroom::crypto::open_stream;
+use strongroom::exchange::{self, Memory, Order};
 use strongroom::model::{
     Attributes, Author, Base, Change, Content, LocalView, Origin, Pair, Record, RemoteBase,
     RemoteFacts, RemoteName, RemoteSecret, RemoteView, SecretBase, Sight, StagingLabel,
     VersionMeta,
 };
 use strongroom::plan::{Policy, plan};
-use strongroom::vault::{Durability, Vault};
+use strongroom::store::Silent;
+use strongroom::vault::{Durability, Rests, Vault};
 
 const MANY: usize = 10_000;
+const SENDER: &str = "4c7d1f0a-2b3e-4d5c-8a9b-0c1d2e3f4a5b";
+const OTHER: &str = "7e8f9a0b-1c2d-4e3f-8a4b-5c6d7e8f9a0b";
 
 fn vault(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -172,5 +178,83 @@ fn plans(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, vault, plans);
+/// A bundle of ten thousand secrets, from the vault to the file and into another clone.
+fn bundles(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (vault, member) = common::vault(dir.path(), MANY);
+    let to = [member.recipient()];
+    let staging = dir.path().join("staging");
+    let mut memory = Memory::load(&vault, SENDER).expect("reads");
+    let mut number = 0;
+    let mut make = |vault: &Vault| {
+        number += 1;
+        let file = dir.path().join(format!("{number}.bundle"));
+        let order = Order {
+            lock: Lock::To(&to),
+            bundle: SENDER.to_owned(),
+            name: "bench".to_owned(),
+            now: NOW,
+            prefixes: Vec::new(),
+            have: None,
+        };
+        exchange::create(vault, &mut memory, order, &file, &Silent).expect("written");
+        file
+    };
+    let mut group = c.benchmark_group("bundle of 10k");
+    group.sample_size(10);
+    group.bench_function("create: verify, write, sync, read back", |b| {
+        b.iter(|| std::fs::remove_file(make(&vault)).expect("there"));
+    });
+    let file = make(&vault);
+    let key = Key::Identity(&member);
+    group.bench_function("floor: open the outer layer alone", |b| {
+        b.iter(|| {
+            let input = std::fs::File::open(&file).expect("there");
+            let mut plain = open_stream(input, &member).expect("opens");
+            std::io::copy(&mut plain, &mut std::io::sink()).expect("reads")
+        });
+    });
+    group.bench_function("inspect: read, prove, open every value", |b| {
+        b.iter(|| {
+            let bundle = exchange::open(&vault, &file, &key, &staging).expect("sound");
+            let other = Memory::load(&vault, OTHER).expect("reads");
+            black_box(
+                exchange::weigh(&vault, &bundle, &other)
+                    .expect("sound")
+                    .same,
+            )
+        });
+    });
+    let unproved = read(&file, &key, &staging).expect("reads");
+    let foundation = unproved.foundation().expect("for members");
+    let rests = Rests {
+        settings: foundation.settings.clone(),
+        members: foundation.members.clone(),
+        keyring: foundation.keyring.clone(),
+    };
+    let mut clone = 0;
+    group.bench_function("apply: to an empty clone, with git and every fsync", |b| {
+        b.iter_batched(
+            || {
+                clone += 1;
+                let (root, state) = (
+                    dir.path().join(format!("c{clone}")),
+                    dir.path().join(format!("s{clone}")),
+                );
+                let mut vault = Vault::plant(&root, &state, &rests).expect("planted");
+                vault.unlock(&member).expect("unlocks");
+                let bundle = exchange::open(&vault, &file, &key, &staging).expect("sound");
+                (vault, bundle)
+            },
+            |(vault, bundle)| {
+                let mut memory = Memory::load(&vault, OTHER).expect("reads");
+                exchange::apply(&vault, &mut memory, &bundle, NOW, true).expect("applied")
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, vault, plans, bundles);
 criterion_main!(benches);

@@ -25,9 +25,10 @@ pub fn apply(
     with_git: bool,
 ) -> Result<Applied, ExchangeError> {
     let header = bundle.header();
-    let standing = standing(memory, header)?;
     // Nobody else writes between the look and the deed.
     let mut tx = vault.begin("bundle apply", now)?;
+    memory.reload(vault)?;
+    let standing = standing(memory, header)?;
     if !with_git {
         tx.without_git();
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::error::ExchangeError;
 use super::memory::Memory;
 use crate::bundle::{Counts, Foundation, Have, Header, Holder, Lock, Mark, Target, Writer};
-use crate::model::{Content, Record, SecretName, Timestamp, VersionId};
+use crate::model::{Content, Escaped, Record, SecretName, Timestamp, VersionId};
 use crate::store::Progress;
 use crate::vault::{HeldValue, Vault, VaultError};
 
@@ -79,7 +79,9 @@ pub fn create(
         }
     }
     progress.finish();
-    let sequence = memory.sequence + 1;
+    // Where there is a file already no number is taken.
+    let file = Target::create(target)?;
+    let sequence = memory.take_number(vault, order.now)?;
     let header = Header {
         vault: id,
         bundle: order.bundle,
@@ -95,10 +97,6 @@ pub fn create(
         seen: memory.seen(),
         counts,
     };
-    let file = Target::create(target)?;
-    // A number is never used twice, even if what follows fails.
-    memory.sequence = sequence;
-    memory.save(vault)?;
     progress.begin("writing", Some(sending.len()));
     let mut writer = Writer::begin(&order.lock, &header, file, target)?;
     writer.foundation(&foundation)?;
@@ -176,11 +174,13 @@ pub(super) fn choose(vault: &Vault, prefixes: &[String]) -> Result<Vec<Record>, 
                 .iter()
                 .any(|prefix| name.starts_with(prefix.as_str()))
     };
-    if let Some((title, _)) = loaded.blocked.iter().find(|(title, _)| is_in(title)) {
-        // Reading it says what is wrong with it.
-        if let Ok(name) = title.parse() {
-            vault.record(&name)?;
-        }
+    // What is blocked under a path may be any secret.
+    let is_asked = |title: &str| title.parse::<SecretName>().is_err() || is_in(title);
+    if let Some((title, reason)) = loaded.blocked.iter().find(|(title, _)| is_asked(title)) {
+        return Err(ExchangeError::Blocked {
+            title: Escaped(title).to_string(),
+            reason: Escaped(reason).to_string(),
+        });
     }
     let records: BTreeMap<SecretName, Record> = loaded.records;
     let chosen: Vec<Record> = records

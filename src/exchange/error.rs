@@ -125,6 +125,14 @@ pub enum ExchangeError {
         /// The version.
         version: VersionId,
     },
+    /// A secret that is not believed here, and so not sent.
+    #[error("{title} is blocked: {reason}")]
+    Blocked {
+        /// Its name, or its path; escaped.
+        title: String,
+        /// Why; escaped.
+        reason: String,
+    },
     /// Nothing to carry.
     #[error("no secret's name begins so")]
     Nothing,
@@ -163,7 +171,8 @@ impl ExchangeError {
             | Self::OtherValue { .. }
             | Self::StrayValue { .. }
             | Self::Lacking { .. }
-            | Self::OtherContent { .. } => true,
+            | Self::OtherContent { .. }
+            | Self::Blocked { .. } => true,
             Self::ForNewcomer
             | Self::ForMembers
             | Self::Nothing

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::bundle::{Header, Seen};
-use crate::model::{Record, SecretName};
+use crate::model::{Record, SecretName, Timestamp};
 use crate::vault::{Vault, VaultError};
 
 const FILE: &str = "memory.toml";
@@ -90,6 +90,23 @@ impl Memory {
             out.push_str(&format!("own = {}\n", peer.own));
         }
         vault.keep_exchanged(FILE, out.as_bytes())
+    }
+
+    /// Takes the next number for a bundle of this clone's own, under the vault's lock: no
+    /// number is used twice, even if what follows fails.
+    pub(super) fn take_number(&mut self, vault: &Vault, now: Timestamp) -> Result<u64, VaultError> {
+        let tx = vault.begin("bundle create", now)?;
+        self.reload(vault)?;
+        self.sequence += 1;
+        self.save(vault)?;
+        drop(tx);
+        Ok(self.sequence)
+    }
+
+    /// Reads it again: another process may have written it before this one had the lock.
+    pub(super) fn reload(&mut self, vault: &Vault) -> Result<(), VaultError> {
+        *self = Self::load(vault, &self.me)?;
+        Ok(())
     }
 
     /// The bundles that were applied here, for others to know.

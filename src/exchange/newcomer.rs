@@ -65,7 +65,8 @@ pub fn hand_over(
         values.push(spans);
     }
     let all: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
-    let sequence = memory.sequence + 1;
+    let file = Target::create(target)?;
+    let sequence = memory.take_number(vault, order.now)?;
     let header = Header {
         vault: as_vault.to_owned(),
         bundle: order.bundle,
@@ -81,9 +82,6 @@ pub fn hand_over(
         seen: Vec::new(),
         counts,
     };
-    let file = Target::create(target)?;
-    memory.sequence = sequence;
-    memory.save(vault)?;
     let mut writer = Writer::begin(&order.lock, &header, file, target)?;
     writer.key(&key)?;
     for (text, spans) in texts.iter().zip(&values) {

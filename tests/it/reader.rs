@@ -339,6 +339,61 @@ fn stock_age_opens_a_secret_of_a_later_epoch_in_two_steps() {
 }
 
 #[test]
+fn the_reader_checks_a_bundle_from_its_page_alone() {
+    let Some(reader) = Reader::find() else { return };
+    let home = unsealed();
+    home.ok(
+        &["put", "prod/db", "--description", "d \u{202e}\""],
+        b"first",
+    );
+    home.ok(&["put", "prod/db"], b"second");
+    home.ok(&["put", "Prod/DB", "--binary"], b"\x00\xff");
+    let file = home.path().join("b");
+    let path = file.to_str().unwrap();
+    let from = "site \"a\" \u{1f511}";
+    home.ok(&["bundle", "create", "-o", path, "--from", from], b"");
+    let vault = home.vault();
+    let check = |file: &Path, passphrase: Option<&str>| {
+        let args = ["bundle", vault.to_str().unwrap(), file.to_str().unwrap()];
+        reader.run(&home, &args, passphrase)
+    };
+    let done = check(&file, None);
+    assert!(done.status.success(), "{}", said(&done));
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(
+        text.starts_with("ok: bundle 1, 2 secrets, 3 values\nfingerprint: "),
+        "{text}"
+    );
+    let inspected = home.ok(&["bundle", "inspect", path, "--json"], b"");
+    let inspected: serde_json::Value = serde_json::from_slice(&inspected).unwrap();
+    let fingerprint = inspected["Fingerprint"].as_str().unwrap();
+    assert!(text.contains(fingerprint), "{text} {inspected}");
+
+    let sealed = home.path().join("p");
+    let fd = ["--bundle-passphrase-fd", "0"];
+    let args = [
+        "bundle",
+        "create",
+        "-o",
+        sealed.to_str().unwrap(),
+        fd[0],
+        fd[1],
+        "prod/",
+    ];
+    home.ok(&args, b"correct horse");
+    let done = check(&sealed, Some("correct horse"));
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(String::from_utf8_lossy(&done.stdout).starts_with("ok: bundle 2, 1 secrets, 2 values"));
+
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let done = check(&file, None);
+    assert_eq!(done.status.code(), Some(1), "the reader accepts it");
+}
+
+#[test]
 fn stock_age_opens_a_secret_in_two_steps() {
     let found = Command::new("age").arg("--version").output();
     if found.is_err() {

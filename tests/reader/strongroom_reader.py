@@ -2,6 +2,7 @@
 
     strongroom_reader.py verify VAULT --identity FILE [--passphrase-fd N]
     strongroom_reader.py get VAULT NAME [--version ID] --identity FILE [--passphrase-fd N]
+    strongroom_reader.py bundle VAULT FILE --identity FILE [--passphrase-fd N]
 
 It shares no code with strongroom. Exit code 1 and a reason on any mismatch.
 """
@@ -18,6 +19,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import age_file  # noqa: E402
+import bundle  # noqa: E402
 import identity  # noqa: E402
 import names  # noqa: E402
 import texts  # noqa: E402
@@ -339,15 +341,15 @@ def get(vault, name, version):
 
 def main():
     parser = argparse.ArgumentParser(description="A second reader of strongroom's vaults, format 1.")
-    parser.add_argument("command", choices=("verify", "get"))
+    parser.add_argument("command", choices=("verify", "get", "bundle"))
     parser.add_argument("vault")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--version")
     parser.add_argument("--identity", required=True)
     parser.add_argument("--passphrase-fd", type=int)
     args = parser.parse_args()
-    if (args.command == "get") != (args.name is not None):
-        parser.error("`get` takes the name of a secret, `verify` takes none")
+    if (args.command != "verify") != (args.name is not None):
+        parser.error("`get` takes the name of a secret, `bundle` a file, `verify` neither")
 
     def passphrase():
         need(args.passphrase_fd is not None, "the identity is sealed: give --passphrase-fd")
@@ -360,6 +362,9 @@ def main():
         vault = Vault(args.vault, member)
         if args.command == "verify":
             verify(vault)
+        elif args.command == "bundle":
+            with open(args.name, "rb") as file:
+                print(bundle.read(vault, member, file.read(), passphrase, container))
         else:
             get(vault, args.name, args.version)
     except (Bad, OSError, UnicodeDecodeError) as reason:

@@ -137,8 +137,9 @@ pub(super) fn say(ctx: &Context, applied: &Applied, receipt: Option<&Path>) -> C
             .status(&format!("Applied before; this time {changed} changed")),
     }
     if conflicts > 0 {
+        let wait = if conflicts == 1 { "waits" } else { "wait" };
         ctx.ui.hint(&format!(
-            "{} wait for a person: strongroom conflicts",
+            "{} {wait} for a person: strongroom conflicts",
             count(conflicts, "secret")
         ));
     }

@@ -31,6 +31,7 @@ impl From<BundleError> for CommandError {
                 Exit::Guard,
                 Some("name another file with -o, or move that one away"),
             ),
+            BundleError::NotAFile { .. } => (Exit::Unexpected, Some("name the bundle's file")),
             BundleError::Unreliable { .. } => (Exit::Unexpected, Some("use another stick")),
             BundleError::Keys(_) => (
                 Exit::Locked,
@@ -86,6 +87,10 @@ impl From<ExchangeError> for CommandError {
             ExchangeError::Have(_) => (
                 Exit::Integrity,
                 "have it made anew on the other side: strongroom bundle have",
+            ),
+            ExchangeError::Blocked { .. } => (
+                Exit::Integrity,
+                "see what else is wrong with: strongroom fsck; or send a part of the vault: bundle create PREFIX",
             ),
             ExchangeError::ForNewcomer => (Exit::Guard, "make a vault of it: --as-new-vault DIR"),
             ExchangeError::ForMembers => (

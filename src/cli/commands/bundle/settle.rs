@@ -2,14 +2,14 @@ use std::path::Path;
 
 use super::super::{DONE, git_state};
 use super::apply::{Apply, say};
-use crate::bundle::{Holder, Unproved};
+use crate::bundle::{Bundle, Holder, Unproved};
 use crate::cli::context::{Context, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
-use crate::crypto::Identity;
+use crate::crypto::{Identity, KeyringKeys, OpenError, open_keyring};
 use crate::exchange::{self, ExchangeError, Memory, Settler};
-use crate::vault::{Rests, Vault, VaultError};
+use crate::vault::{Rests, Vault};
 
 impl Apply {
     /// Makes a vault of a bundle.
@@ -77,8 +77,20 @@ fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Identity) -> 
         members: foundation.members.clone(),
         keyring: foundation.keyring.clone(),
     };
+    // Before anything is made: whoever has the keyring's key made it.
+    let keyring = open_keyring(&rests.keyring, identity).map_err(|error| {
+        let exit = match error {
+            OpenError::NoIdentityMatches => Exit::NoIdentity,
+            _ => Exit::Integrity,
+        };
+        CommandError::from_error(exit, error)
+            .hint("you can open the bundle and are no member of its vault; ask for one made with --for-newcomer")
+    })?;
+    let keys = KeyringKeys::new(keyring, &unproved.header().vault);
+    let bundle = unproved.prove(&keys)?;
+    drop(keys);
     let was_there = dir.exists();
-    let done = planted(ctx, unproved, dir, identity, &rests);
+    let done = planted(ctx, bundle, dir, identity, &rests);
     if done.is_err() {
         // It was empty or not there; what is in it is ours.
         drop(std::fs::remove_dir_all(dir));
@@ -91,15 +103,13 @@ fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Identity) -> 
 
 fn planted(
     ctx: &Context,
-    unproved: Unproved,
+    bundle: Bundle,
     dir: &Path,
     identity: &Identity,
     rests: &Rests,
 ) -> CommandResult {
     let mut vault = Vault::plant(dir, ctx.state_home()?, rests)?;
     ctx.unlock_as(&mut vault, identity)?;
-    let keys = vault.keys().ok_or(VaultError::Locked)?;
-    let bundle = unproved.prove(keys)?;
     git_state(ctx, &vault.commit_planted(now()));
     let mut memory = Memory::load(&vault, &new_uuid())?;
     let applied = exchange::apply(&vault, &mut memory, &bundle, now(), true)?;
