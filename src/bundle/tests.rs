@@ -623,6 +623,35 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_stands_inside_the_reader_answers(
+        parts in prop::collection::vec(
+            (prop::sample::select(b"HSLAKMVTx".to_vec()), prop::collection::vec(any::<u8>(), 0..80), any::<bool>()),
+            0..8),
+        (secrets, values, total, bytes) in (0u64..5, 0u64..5, 0u64..9, 0u64..600),
+    ) {
+        let desk = Desk::new();
+        let mut frames = Vec::new();
+        for (kind, payload, is_whole) in parts {
+            let whole = frame(kind, &payload);
+            let cut = if is_whole { whole.len() } else { whole.len() / 2 };
+            frames.extend_from_slice(&whole[..cut]);
+        }
+        let counts = Counts { secrets, values, frames: total, bytes };
+        // Only an honest trailer after sound frames is accepted, and that is not made here.
+        prop_assert!(desk.open(&desk.forge_with(&desk.header(counts), &frames, |_| Vec::new())).is_err());
+        drop(desk.open(&desk.forge(counts, &frames)));
+    }
+
+    #[test]
+    fn whatever_a_header_says_it_is_read_or_refused(text in "(strongroom-bundle/1\n)?[ -~\n]{0,300}") {
+        prop_assert!(Header::parse(&text).is_err());
+    }
+}
+
 #[test]
 fn kinds_are_told_apart_by_their_bytes() {
     for byte in 0..=255 {

@@ -2,7 +2,7 @@
 //! exchange repeated changes nothing, and clones at rest agree.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use strongroom::bundle::{Key, Lock};
@@ -185,7 +185,7 @@ impl World {
         file
     }
 
-    fn receive(&mut self, side: usize, file: &PathBuf, expected: Standing) {
+    fn receive(&mut self, side: usize, file: &Path, expected: Standing) {
         let all: BTreeSet<_> = self.versions(0).union(&self.versions(1)).cloned().collect();
         let n = self.tick();
         let staging = self.dir.path().join("staging");

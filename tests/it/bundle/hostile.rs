@@ -11,7 +11,8 @@ use crate::cli::{Home, Said};
 /// Applying the file must fail so, and change nothing: no file, no commit, no receipt.
 #[track_caller]
 fn refused(home: &Home, stick: &Stick, file: &str, exit: Exit, said: &str) -> Said {
-    let before = (home.files(), head(home));
+    let receipt = || std::fs::read(stick.path(&format!("{file}.have"))).ok();
+    let before = (home.files(), head(home), receipt());
     let answer = apply(home, stick, file).ends(exit).has(said).has("hint: ");
     assert!(
         (home.files(), head(home)) == before,

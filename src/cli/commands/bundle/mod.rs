@@ -19,15 +19,10 @@ use crate::cli::error::CommandResult;
 /// label; nothing of it is used unless all of it is right.
 #[derive(Debug, Subcommand)]
 pub enum Bundle {
-    /// See the verb's own text.
     Create(create::Create),
-    /// See the verb's own text.
     Have(create::HaveFile),
-    /// See the verb's own text.
     Inspect(inspect::Inspect),
-    /// See the verb's own text.
     Verify(inspect::Verify),
-    /// See the verb's own text.
     Apply(apply::Apply),
 }
 
