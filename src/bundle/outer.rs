@@ -2,7 +2,7 @@
 //! a passphrase at the file's beginning. age's own passphrases are not used: their cost
 //! is read from the file without a bound on memory (crypto.md sections 2, 3 and 7).
 
-use std::io::{Read, Write};
+use std::io::{Chain, Cursor, Read, Write};
 use std::path::Path;
 
 use super::error::{BundleError, reading};
@@ -46,6 +46,10 @@ pub fn is_under_passphrase(beginning: &[u8]) -> bool {
     beginning.starts_with(FAMILY)
 }
 
+/// What is inside an envelope, decrypted as it is read: what was read of the file to find
+/// out its form comes first.
+pub(super) type Plain<R> = OpenStream<Chain<Cursor<Vec<u8>>, R>>;
+
 /// Begins the envelope.
 pub(super) fn seal<W: Write>(
     lock: &Lock<'_>,
@@ -83,7 +87,7 @@ pub(super) fn open<R: Read>(
     mut input: R,
     key: &Key<'_>,
     path: &Path,
-) -> Result<OpenStream<std::io::Chain<std::io::Cursor<Vec<u8>>, R>>, BundleError> {
+) -> Result<Plain<R>, BundleError> {
     let limit = FIRST.len() + MAX_SEALED + 1;
     let mut head = Vec::with_capacity(limit);
     let wanted = u64::try_from(limit).unwrap_or(u64::MAX);
@@ -103,7 +107,7 @@ pub(super) fn open<R: Read>(
             (&identity, rest.to_vec())
         }
     };
-    let chained = std::io::Cursor::new(rest).chain(input);
+    let chained = Cursor::new(rest).chain(input);
     open_stream(chained, key).map_err(|error| match error {
         StreamError::Open(OpenError::NoIdentityMatches) => BundleError::ForSomeoneElse,
         StreamError::Open(OpenError::Damaged) => BundleError::Damaged,
