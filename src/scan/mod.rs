@@ -12,7 +12,7 @@ use crate::model::{SecretName, StagingLabel, VersionId};
 
 pub use needle::{Form, Needles, Rules, SKIPPED};
 pub use places::{Found, ScanError, Scanned, files, history, staged};
-pub use search::Hit;
+pub use search::{Hit, Table};
 
 /// Whose value it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -20,7 +20,7 @@ use crate::model::{Asker, AuditEvent};
 pub(super) const DIR: &str = "audit";
 /// The file that is written to.
 pub(super) const CURRENT: &str = "log.jsonl";
-const LOCK: &str = "lock";
+const LOCK: &str = "log.lock";
 /// From which size on a new file is begun, in bytes.
 #[cfg(not(test))]
 const FULL: u64 = 8 << 20;
