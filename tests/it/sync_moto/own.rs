@@ -105,6 +105,23 @@ fn it_is_seen_pushed_and_read_back() {
     );
     desk.assert_quiet();
 
+    // What changed there is named before anything is done about it.
+    let script = "sm.update_secret(SecretId='db', KmsKeyId='alias/c')\nout(0)";
+    console(&moto, &keys, script);
+    desk.ok(&["fetch"]);
+    let drift = "db: prod: KMS key there: alias/c";
+    let said = desk.ok(&["status"]).text();
+    assert!(said.contains(drift), "{said}");
+    assert_eq!(
+        desk.ok(&["status", "--json"]).json()["Remotes"][0]["Drift"],
+        json!([drift])
+    );
+    desk.sync();
+    let said = desk.ok(&["status"]).text();
+    assert!(!said.contains(drift), "{said}");
+    let said = desk.ok(&["show", "db"]).text();
+    assert!(said.contains("  KMS key      prod  alias/c\n"), "{said}");
+
     // Both sides change the key: a person decides, from what is on record.
     want(&desk, OwnField::KmsKey, "alias/here");
     console(
@@ -113,7 +130,7 @@ fn it_is_seen_pushed_and_read_back() {
         "sm.update_secret(SecretId='db', KmsKeyId='alias/there')\nout(0)",
     );
     desk.ends(4, &["sync", "--yes"]);
-    let said = desk.ends(4, &["conflicts"]).text();
+    let said = desk.ok(&["conflicts"]).text();
     assert!(said.contains("kms_key"), "{said}");
     desk.ok(&["resolve", "db", "--theirs"]);
     desk.sync();
