@@ -121,10 +121,9 @@ impl AwsStore {
                     .send()
             })
             .await;
-        let failure = match answer {
-            // Not every server answers with the ARN; the look that follows is checked.
-            Ok(_) => return Ok(()),
-            Err(failure) => failure,
+        // Not every server answers with the ARN; the look that follows is checked.
+        let Err(failure) = answer else {
+            return Ok(());
         };
         // An earlier attempt whose answer was lost may have done it.
         if matches!(failure.kind, Kind::Exists | Kind::Request | Kind::Parameter)
