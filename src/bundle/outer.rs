@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::error::{BundleError, reading};
 use crate::crypto::{
-    Argon2Cost, Identity, OpenError, OpenStream, Passphrase, Recipient, SealStream, SealedIdentity,
-    StreamError, open_stream, seal_stream,
+    Argon2Cost, Identity, Member, MemberKey, OpenError, OpenStream, Passphrase, SealStream,
+    SealedIdentity, StreamError, open_stream, seal_stream,
 };
 use crate::model::Timestamp;
 
@@ -21,7 +21,7 @@ const MAX_SEALED: usize = 4096;
 /// What a bundle is encrypted for.
 pub enum Lock<'a> {
     /// The receivers' keys.
-    To(&'a [Recipient]),
+    To(&'a [MemberKey]),
     /// A passphrase that both sides know.
     Passphrase {
         /// The passphrase.
@@ -36,7 +36,7 @@ pub enum Lock<'a> {
 /// What opens a bundle.
 pub enum Key<'a> {
     /// One of the keys it is encrypted to.
-    Identity(&'a Identity),
+    Identity(&'a dyn Member),
     /// Its passphrase.
     Passphrase(&'a Passphrase),
 }
@@ -104,7 +104,7 @@ pub(super) fn open<R: Read>(
             let (sealed, rest) = split(&head)?;
             let sealed = SealedIdentity::parse(sealed)?;
             identity = sealed.open(passphrase)?;
-            (&identity, rest.to_vec())
+            (&identity as &dyn Member, rest.to_vec())
         }
     };
     let chained = Cursor::new(rest).chain(input);

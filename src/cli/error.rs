@@ -343,9 +343,13 @@ impl From<Halt> for CommandError {
             );
         }
         let hint = match &error {
-            Halt::EmptyListing { .. } => {
+            Halt::EmptyListing { .. } | Halt::EmptyMirror { .. } => {
                 "a wrong profile, account or Region looks like this; check with: strongroom remote test"
             }
+            Halt::EmptyVault { .. } => {
+                "is this the right vault? To delete everything there, delete it here with: strongroom rm"
+            }
+            Halt::TwoMirrors { .. } => "sync them one at a time: name the remote",
             _ => {
                 "look at the plan with: strongroom plan; if it is right, allow it with --max-delete N"
             }

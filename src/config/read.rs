@@ -196,7 +196,7 @@ fn remote(table: &Table<'_, '_>, name: RemoteName) -> Result<RemoteConfig, Confi
     let direction = match table.string("direction")? {
         None => Direction::default(),
         Some(found) => Direction::from_word(&found.value)
-            .ok_or_else(|| found.refuse("must be two-way, pull or push"))?,
+            .ok_or_else(|| found.refuse("must be two-way, pull, push, mirror-out or mirror-in"))?,
     };
     let on_conflict = strategy(table)?.unwrap_or_default();
     let flag = |key| Ok::<_, ConfigError>(table.boolean(key)?.is_some_and(|found| found.value));

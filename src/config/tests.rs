@@ -266,7 +266,7 @@ fn each_bad_text_is_named_with_key_and_line() {
         ),
         (
             format!("{prod}direction = \"up\"\n"),
-            "line 5: remote.prod.direction: must be two-way, pull or push",
+            "line 5: remote.prod.direction: must be two-way, pull, push, mirror-out or mirror-in",
         ),
         (
             format!("{prod}map = {{ local = \"a\" }}\n"),

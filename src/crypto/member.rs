@@ -174,6 +174,10 @@ pub trait Member: HasMemberKey {
     /// age knows no sender: that this is the keyring the clone trusts shows only when
     /// its [`super::Commitment`] is compared with the pinned one.
     fn open_keyring(&self, file: &[u8]) -> Result<Identity, OpenError>;
+
+    /// The key as age's own.
+    #[doc(hidden)]
+    fn as_age_identity(&self) -> &dyn age::Identity;
 }
 
 impl<M: Member + ?Sized> HasMemberKey for std::sync::Arc<M> {
@@ -186,6 +190,10 @@ impl<M: Member + ?Sized> Member for std::sync::Arc<M> {
     fn open_keyring(&self, file: &[u8]) -> Result<Identity, OpenError> {
         self.as_ref().open_keyring(file)
     }
+
+    fn as_age_identity(&self) -> &dyn age::Identity {
+        self.as_ref().as_age_identity()
+    }
 }
 
 impl HasMemberKey for Identity {
@@ -197,6 +205,10 @@ impl HasMemberKey for Identity {
 impl Member for Identity {
     fn open_keyring(&self, file: &[u8]) -> Result<Identity, OpenError> {
         open(file, self.as_age())
+    }
+
+    fn as_age_identity(&self) -> &dyn age::Identity {
+        self.as_age()
     }
 }
 
@@ -303,6 +315,10 @@ impl HasMemberKey for SshIdentity {
 impl Member for SshIdentity {
     fn open_keyring(&self, file: &[u8]) -> Result<Identity, OpenError> {
         open(file, &self.key)
+    }
+
+    fn as_age_identity(&self) -> &dyn age::Identity {
+        &self.key
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read, Write};
 
 use super::envelope;
 use super::error::{EncryptError, OpenError};
-use super::identity::{Identity, Recipient};
+use super::member::{HasMemberKey, Member};
 
 /// The largest header of a stream, in bytes: reading a hostile one takes age about a
 /// millisecond.
@@ -52,14 +52,19 @@ impl<W: Write> SealStream<W> {
 }
 
 /// Begins a file for these recipients, at most [`MAX_READERS`].
-pub fn seal_stream<W: Write>(to: &[Recipient], out: W) -> Result<SealStream<W>, StreamError> {
+pub fn seal_stream<W: Write>(
+    to: &[impl HasMemberKey],
+    out: W,
+) -> Result<SealStream<W>, StreamError> {
     if to.is_empty() {
         return Err(EncryptError::NoRecipients.into());
     }
     if to.len() > MAX_READERS {
         return Err(EncryptError::TooManyReaders(to.len()).into());
     }
-    let to = to.iter().map(|r| r.as_age() as &dyn age::Recipient);
+    let to: Option<Vec<_>> = to.iter().map(|r| r.member_key().to_age()).collect();
+    let to = to.ok_or(EncryptError::Refused)?;
+    let to = to.iter().map(AsRef::as_ref);
     let encryptor = age::Encryptor::with_recipients(to).map_err(|_| EncryptError::Refused)?;
     Ok(SealStream(encryptor.wrap_output(out)?))
 }
@@ -77,7 +82,7 @@ impl<R: Read> Read for OpenStream<R> {
 }
 
 /// Opens a file with an identity. Its header has at most 8 KiB, and no passphrase.
-pub fn open_stream<R: Read>(input: R, identity: &Identity) -> Result<OpenStream<R>, StreamError> {
+pub fn open_stream<R: Read>(input: R, identity: &dyn Member) -> Result<OpenStream<R>, StreamError> {
     let mut input = BufReader::new(input);
     let limit = u64::try_from(MAX_HEADER).unwrap_or(u64::MAX);
     let mut head = Vec::with_capacity(MAX_HEADER);
@@ -86,7 +91,7 @@ pub fn open_stream<R: Read>(input: R, identity: &Identity) -> Result<OpenStream<
     envelope::scan_head(&head, goes_on)?;
     let source = Cursor::new(head).chain(input);
     let decryptor = age::Decryptor::new_buffered(source).map_err(|e| envelope::refusal(&e))?;
-    let keys = std::iter::once(identity.as_age() as &dyn age::Identity);
+    let keys = std::iter::once(identity.as_age_identity());
     let reader = decryptor.decrypt(keys).map_err(|e| envelope::refusal(&e))?;
     Ok(OpenStream(reader))
 }
@@ -96,6 +101,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::crypto::{Identity, Recipient};
 
     fn sealed(plain: &[u8], to: &[Recipient]) -> Vec<u8> {
         let mut out = seal_stream(to, Vec::new()).unwrap();

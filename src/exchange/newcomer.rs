@@ -10,7 +10,7 @@ use super::create::{Made, Order, choose, state_of};
 use super::error::ExchangeError;
 use super::memory::Memory;
 use crate::bundle::{Bundle, Counts, Header, Holder, Span, Stage, Target, Unproved, Writer};
-use crate::crypto::{Binding, Domain, Identity, KeyringKeys, Recipient, open_value, seal_value};
+use crate::crypto::{Binding, Domain, HasMemberKey, Identity, KeyringKeys, open_value, seal_value};
 use crate::model::{Content, Digest, Origin, Record, SecretBase, SecretName, Timestamp, VersionId};
 use crate::vault::{Committed, Durability, InitOptions, Vault, layout, meta};
 
@@ -214,7 +214,7 @@ pub fn settle(
     dir: &Path,
     state_home: &Path,
     vault_id: &str,
-    member: (&str, &Recipient),
+    member: (&str, &dyn HasMemberKey),
     now: Timestamp,
 ) -> Result<(Vault, Committed), ExchangeError> {
     let is_empty = match std::fs::read_dir(dir) {

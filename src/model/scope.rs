@@ -64,6 +64,11 @@ pub enum Direction {
     Pull,
     /// From the vault to the remote only.
     Push,
+    /// The remote is made like the vault: a change there is overwritten, and what the
+    /// vault does not have is scheduled for deletion there.
+    MirrorOut,
+    /// The vault is made like the remote: a change here is put aside.
+    MirrorIn,
 }
 
 impl Direction {
@@ -73,14 +78,36 @@ impl Direction {
             Self::TwoWay => "two-way",
             Self::Pull => "pull",
             Self::Push => "push",
+            Self::MirrorOut => "mirror-out",
+            Self::MirrorIn => "mirror-in",
         }
     }
 
     /// Reads the word back.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::TwoWay, Self::Pull, Self::Push]
-            .into_iter()
-            .find(|d| d.as_str() == word)
+        [
+            Self::TwoWay,
+            Self::Pull,
+            Self::Push,
+            Self::MirrorOut,
+            Self::MirrorIn,
+        ]
+        .into_iter()
+        .find(|d| d.as_str() == word)
+    }
+
+    /// Whether one side is made like the other.
+    pub fn is_mirror(self) -> bool {
+        matches!(self, Self::MirrorOut | Self::MirrorIn)
+    }
+
+    /// The same way, but nothing is overwritten: for runs that nobody looks at.
+    pub fn without_mirror(self) -> Self {
+        match self {
+            Self::MirrorOut => Self::Push,
+            Self::MirrorIn => Self::Pull,
+            way => way,
+        }
     }
 }
 

@@ -8,8 +8,9 @@
 //! field each, `merge` puts the answers together, `carry` turns them into steps,
 //! `draft` tries each step, `remember` says what was agreed; `secret` is the whole.
 //! `decide` answers conflicts where a strategy says how, `choose` is one such answer.
-//! `twins` finds one id with two contents. `unite` makes one record of two clones'.
-//! `safety` stops a correct plan that deletes too much.
+//! `twins` finds one id with two contents; `mirror` is for remotes where one side is made
+//! like the other. `unite` makes one record of two clones'. `safety` stops a correct plan
+//! that deletes too much.
 
 mod attributes;
 mod carry;
@@ -21,6 +22,7 @@ mod labels;
 #[cfg(test)]
 mod laws;
 mod merge;
+mod mirror;
 mod own;
 mod remember;
 mod resolve;
@@ -166,6 +168,17 @@ pub struct Plan {
     pub secrets: BTreeMap<SecretName, SecretPlan>,
     /// The remotes that took part.
     pub remotes: BTreeSet<RemoteName>,
+    /// Those of them that are mirrored.
+    pub mirrors: BTreeMap<RemoteName, Mirror>,
+}
+
+/// One remote's mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Which side is the original.
+    pub way: Direction,
+    /// How many live secrets the vault has for it.
+    pub live: usize,
 }
 
 impl Plan {
@@ -244,8 +257,21 @@ pub fn plan(
     names.extend(local.blocked.keys());
     names.extend(base.keys());
     names.extend(remotes.values().flat_map(|view| view.secrets.keys()));
+    let mirrors = remotes.keys().filter_map(|remote| {
+        let RemotePolicy {
+            scope, direction, ..
+        } = policy.remotes.get(remote)?;
+        let ours = local.secrets.0.iter();
+        let live = ours.filter(|(name, s)| s.lifecycle.is_live() && scope.contains(name));
+        let mirror = Mirror {
+            way: *direction,
+            live: live.count(),
+        };
+        direction.is_mirror().then(|| (remote.clone(), mirror))
+    });
     let mut plan = Plan {
         remotes: remotes.keys().cloned().collect(),
+        mirrors: mirrors.collect(),
         ..Plan::default()
     };
     for name in names {
@@ -274,7 +300,7 @@ pub fn plan(
                 conflicts: alarms.clone(),
                 ..SecretPlan::default()
             },
-            (None, None) => decide::reconcile(
+            (None, None) => mirror::reconcile(
                 name,
                 local.secrets.get(name),
                 local.details.get(name),

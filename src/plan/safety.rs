@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{NoteKind, Plan, Side, Waits};
-use crate::model::{Base, Change, Lifecycle, RemoteName, RemoteView, SecretName};
+use crate::model::{Base, Change, Direction, Lifecycle, RemoteName, RemoteView, SecretName};
 
 /// How many deletions one run may carry out without a person's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,26 @@ pub enum Halt {
         remote: RemoteName,
         /// How many it had.
         known: usize,
+    },
+    /// A remote is to be made like a vault that has nothing.
+    #[error("the vault has no secrets for remote {remote}, which would be made like it")]
+    EmptyVault {
+        /// The remote.
+        remote: RemoteName,
+    },
+    /// The vault is to be made like a remote that lists nothing.
+    #[error("remote {remote} lists no secrets at all, and the vault would be made like it")]
+    EmptyMirror {
+        /// The remote.
+        remote: RemoteName,
+    },
+    /// The vault cannot be like two remotes.
+    #[error("the vault cannot be made like {first} and {second} both")]
+    TwoMirrors {
+        /// One.
+        first: RemoteName,
+        /// The other.
+        second: RemoteName,
     },
     /// More deletions than the limits allow.
     #[error("{deletions} of {total} secrets would be deleted on {side}; at most {allowed} may be")]
@@ -92,6 +112,7 @@ impl Plan {
                 });
             }
         }
+        self.check_mirrors(remotes)?;
         let mut deletions: BTreeMap<Side, Vec<&str>> = BTreeMap::new();
         for (name, action) in self.actions() {
             if matches!(action.change, Change::Delete { .. } | Change::Tombstone)
@@ -141,6 +162,41 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    fn writes_to(&self, remote: &RemoteName) -> bool {
+        self.actions()
+            .any(|(_, a)| matches!(&a.on, Side::Remote(r) if r == remote))
+    }
+
+    /// A mirror of nothing is no mirror that anybody wants.
+    fn check_mirrors(&self, remotes: &BTreeMap<RemoteName, RemoteView>) -> Result<(), Halt> {
+        let mut ins = Vec::new();
+        for (remote, mirror) in &self.mirrors {
+            match mirror.way {
+                Direction::MirrorOut if mirror.live == 0 && self.writes_to(remote) => {
+                    return Err(Halt::EmptyVault {
+                        remote: remote.clone(),
+                    });
+                }
+                Direction::MirrorIn => {
+                    if remotes.get(remote).is_some_and(|v| v.listed == 0) {
+                        return Err(Halt::EmptyMirror {
+                            remote: remote.clone(),
+                        });
+                    }
+                    ins.push(remote);
+                }
+                _ => {}
+            }
+        }
+        match ins[..] {
+            [first, second, ..] => Err(Halt::TwoMirrors {
+                first: first.clone(),
+                second: second.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn check_conflicts(&self) -> Result<(), Halt> {

@@ -216,6 +216,7 @@ mod tests {
             plan: Plan {
                 secrets,
                 remotes: [prod()].into(),
+                ..Plan::default()
             },
         }
     }

@@ -292,6 +292,10 @@ impl<H: Host> Run<'_, H> {
             return Ok(());
         }
         let mut policy = policy_of(self.vault, None, self.host.moment().wall);
+        // What nobody looks at overwrites nothing.
+        for remote in policy.remotes.values_mut() {
+            remote.direction = remote.direction.without_mirror();
+        }
         // Nothing is decided while nobody looks, not even by rule.
         policy.strategies = None;
         let asked: BTreeSet<RemoteName> = views.keys().cloned().collect();

@@ -469,10 +469,12 @@ async fn side(vault: &Vault, name: &RemoteName, store: &AwsStore) -> Result<Side
 fn may_write(vault: &Vault, name: &RemoteName) -> Result<(), CommandError> {
     let config = vault.config();
     match config.remotes.get(name) {
-        Some(remote) if remote.direction == Direction::Pull => Err(CommandError::new(
-            Exit::Guard,
-            format!("{name} is set to pull only, and this would write to it"),
-        )),
+        Some(remote) if remote.direction.without_mirror() == Direction::Pull => {
+            Err(CommandError::new(
+                Exit::Guard,
+                format!("{name} is set to pull only, and this would write to it"),
+            ))
+        }
         Some(_) => Ok(()),
         None => Err(CommandError::not_found(format!("no remote named {name}"))
             .hint("see what there is with: strongroom remote ls")),

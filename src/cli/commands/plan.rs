@@ -7,6 +7,7 @@ use clap::Args;
 
 use self::saved::{SavedSecret, read, save};
 use super::DONE;
+use super::remote::Way;
 use super::sync::{
     Which, alarmed, confirm_first, finish, look, options, print_plan, say_cost, skipped,
 };
@@ -14,7 +15,7 @@ use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::strategy::OnConflict;
-use crate::model::{Escaped, RemoteName, SecretName};
+use crate::model::{Direction, Escaped, RemoteName, SecretName};
 use crate::sync::{apply_plan, prepare};
 use crate::vault::Vault;
 
@@ -30,6 +31,9 @@ use crate::vault::Vault;
 pub struct Plan {
     #[command(flatten)]
     which: Which,
+    /// Which way changes travel in this run
+    #[arg(long, value_enum)]
+    mode: Option<Way>,
     /// Save the plan for review and for apply
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -70,7 +74,8 @@ impl Plan {
             ctx.open()?
         };
         let names = ctx.remotes(&vault, &self.which.remotes)?;
-        let options = options(ctx, &vault, &self.which, None, &names)?;
+        let mode = self.mode.map(Direction::from);
+        let options = options(ctx, &vault, &self.which, mode, &names)?;
         let prepared = if ctx.offline()? {
             let views = stored_views(ctx, &vault, &names)?;
             prepare(&vault, views, &options.policy)?
@@ -88,7 +93,7 @@ impl Plan {
             ctx.ui.warn(&format!("a sync would stop: {halt}"));
         }
         if let Some(path) = &self.output {
-            save(&vault, &prepared, &self.which, path)?;
+            save(&vault, &prepared, &self.which, mode, path)?;
             ctx.ui.status(&format!(
                 "Saved to {}; carry it out with: strongroom apply {}",
                 path.display(),
@@ -177,7 +182,14 @@ impl Apply {
                 ),
             },
         };
-        let options = options(ctx, &vault, &which, None, &names)?;
+        let mode = match &saved.mode {
+            None => None,
+            Some(word) => Some(
+                Direction::from_word(word)
+                    .ok_or_else(|| stale(format!("{} is no mode", Escaped(word))))?,
+            ),
+        };
+        let options = options(ctx, &vault, &which, mode, &names)?;
         block_on(async {
             let stores = ctx.connect(&vault, &names).await?;
             let mut prepared = look(ctx, &vault, &stores, &options).await?;

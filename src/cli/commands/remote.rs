@@ -37,12 +37,32 @@ impl Remote {
     }
 }
 
+/// Which way changes travel.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Way {
+pub(super) enum Way {
+    /// Both ways
     #[value(name = "two-way")]
     Both,
+    /// From the remote only
     Pull,
+    /// To the remote only
     Push,
+    /// The remote is made like the vault, whatever it has become
+    MirrorOut,
+    /// The vault is made like the remote; edits here are put aside
+    MirrorIn,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Both => Self::TwoWay,
+            Way::Pull => Self::Pull,
+            Way::Push => Self::Push,
+            Way::MirrorOut => Self::MirrorOut,
+            Way::MirrorIn => Self::MirrorIn,
+        }
+    }
 }
 
 /// Add an AWS account and Region
@@ -138,11 +158,7 @@ impl Add {
                 include: self.include,
                 exclude: self.exclude,
             },
-            direction: match self.direction {
-                Way::Both => Direction::TwoWay,
-                Way::Pull => Direction::Pull,
-                Way::Push => Direction::Push,
-            },
+            direction: self.direction.into(),
             on_conflict: self.on_conflict.into(),
             extras: Extras {
                 details: self.details,

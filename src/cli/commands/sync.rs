@@ -1,13 +1,14 @@
 use clap::Args;
 use serde_json::json;
 
+use super::remote::Way;
 use crate::aws::AwsStore;
 use crate::cli::context::{Context, block_on, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
 use crate::cli::strategy::{OnConflict, ask, asks};
-use crate::model::{Direction, Escaped, RemoteName, RemoteView, SecretName, Strategy};
+use crate::model::{Class, Direction, Escaped, RemoteName, RemoteView, SecretName, Strategy};
 use crate::plan::{Choice, Limits, Note, NoteKind};
 use crate::sync::{
     Cost, Details, MICRODOLLARS_A_CALL, Options, Outcome, Prepared, Report, apply_plan, compare,
@@ -76,11 +77,20 @@ impl Fetch {
 /// is touched on neither side; everything else goes through. Run again after any
 /// interruption.
 ///
+/// With --mode mirror-out the remotes are made like the vault: a change there is
+/// overwritten, and what the vault does not have is scheduled for deletion there. With
+/// --mode mirror-in the vault is made like the remote, and edits here are put aside under
+/// sr/lost/. Either way every value is kept in the vault first, and --max-delete or the
+/// settings say how many secrets may go.
+///
 /// Example: strongroom sync prod
 #[derive(Debug, Args)]
 pub struct Sync {
     #[command(flatten)]
     which: Which,
+    /// Which way changes travel in this run
+    #[arg(long, value_enum)]
+    mode: Option<Way>,
     /// Show the plan and do nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -88,7 +98,8 @@ pub struct Sync {
 
 impl Sync {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
-        synchronise(ctx, &self.which, None, self.dry_run)
+        let mode = self.mode.map(Direction::from);
+        synchronise(ctx, &self.which, mode, self.dry_run)
     }
 }
 
@@ -187,7 +198,12 @@ pub(super) fn options(
             let Some(remote) = policy.remotes.get_mut(name) else {
                 continue;
             };
-            if remote.direction != Direction::TwoWay && remote.direction != direction {
+            // A mirror may go its way without overwriting, and no other way.
+            let narrowed = remote.direction.without_mirror();
+            let may = remote.direction == Direction::TwoWay
+                || remote.direction == direction
+                || narrowed == direction;
+            if !may {
                 return Err(CommandError::usage(format!(
                     "{name} is set to {} only",
                     remote.direction.as_str()
@@ -279,10 +295,24 @@ pub(super) fn confirm_first(ctx: &Context, prepared: &Prepared) -> Result<(), Co
         there += usize::from(on(false));
     }
     ctx.ui.confirm(&format!(
-        "This is the first sync with {}: {here} secrets would change here, {there} there. Go on?",
-        new.join(", ")
+        "This is the first sync with {}: {here} secrets would change here, {there} there{}. Go on?",
+        new.join(", "),
+        mirrored(&prepared.plan, &new)
     ))
     .map_err(|e| e.hint("look at it first: strongroom plan"))
+}
+
+/// What a first sync in a mirror's way means.
+fn mirrored(plan: &crate::plan::Plan, new: &[&str]) -> String {
+    let mirrors = plan
+        .mirrors
+        .iter()
+        .filter(|(r, _)| new.contains(&r.as_str()));
+    let texts = mirrors.map(|(remote, mirror)| match mirror.way {
+        Direction::MirrorOut => format!("; {remote} is made like the vault"),
+        _ => format!("; the vault is made like {remote}"),
+    });
+    texts.collect()
 }
 
 /// Prints a plan for people or for programs.
@@ -521,6 +551,15 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
     }
     if skipped > 0 && report.conflicts.is_empty() {
         return Ok(Exit::Partial);
+    }
+    for (name, conflict) in &report.conflicts {
+        if conflict.class == Class::NameScheduled {
+            ui.hint(&format!(
+                "{name} is scheduled for deletion on {}: strongroom resolve {name} --ours restores \
+                 it there; or wait until it is gone, and sync again",
+                conflict.remote
+            ));
+        }
     }
     if !report.conflicts.is_empty() {
         ui.hint("decide with: strongroom resolve NAME --ours (or --theirs, --merge, --to VERSION)");

@@ -6,6 +6,7 @@
 //! both sides, never by how it was found.
 
 mod enumeration;
+mod mirrors;
 mod random;
 mod safety;
 mod strategies;

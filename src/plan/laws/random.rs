@@ -71,7 +71,7 @@ fn far() -> impl Strategy<Value = Far> {
         )
 }
 
-fn spec() -> impl Strategy<Value = Spec> {
+pub(super) fn spec() -> impl Strategy<Value = Spec> {
     (
         prop::option::weighted(0.9, half(life())),
         [0u8..1, 0u8..2, 0u8..3, 0u8..4],

@@ -277,7 +277,9 @@ impl World {
             let direction = match side.direction {
                 0 => Direction::TwoWay,
                 1 => Direction::Pull,
-                _ => Direction::Push,
+                2 => Direction::Push,
+                3 => Direction::MirrorOut,
+                _ => Direction::MirrorIn,
             };
             let one = RemotePolicy {
                 direction,

@@ -11,6 +11,7 @@ mod existence;
 mod fields;
 mod guards;
 mod labels;
+mod mirror;
 mod own;
 mod policy;
 mod printed;

@@ -10,7 +10,7 @@ use crate::cli::context::{Context, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
-use crate::crypto::{Argon2Cost, Passphrase, Recipient};
+use crate::crypto::{Argon2Cost, MemberKey, Passphrase};
 use crate::exchange::{self, Made, Memory, Order};
 use crate::model::Timestamp;
 use crate::vault::Vault;
@@ -114,13 +114,13 @@ impl Create {
         }
     }
 
-    fn recipients(&self, vault: &Vault) -> Result<Vec<Recipient>, CommandError> {
+    fn recipients(&self, vault: &Vault) -> Result<Vec<MemberKey>, CommandError> {
         if self.to.is_empty() {
             return Ok(vault.keyring()?.members.into_values().collect());
         }
         let parse = |text: &String| {
-            let recipient = text.parse::<Recipient>();
-            recipient.map_err(|e| CommandError::from_error(Exit::Usage, e))
+            let key = MemberKey::from_person(text);
+            key.map_err(|e| CommandError::from_error(Exit::Usage, e))
         };
         self.to.iter().map(parse).collect()
     }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::bundle::{self, Bundle, Key, Unproved, is_under_passphrase};
-use crate::cli::context::{Context, new_uuid};
+use crate::cli::context::{Context, Own, new_uuid};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
-use crate::crypto::{Identity, Passphrase};
+use crate::crypto::Passphrase;
 use crate::exchange::{self, Memory};
 use crate::vault::Vault;
 
@@ -23,14 +23,14 @@ pub(super) struct Source {
 
 /// What a person has to open a bundle with.
 enum Opener {
-    Identity(Identity),
+    Identity(Own),
     Passphrase(Passphrase),
 }
 
 impl Opener {
     fn key(&self) -> Key<'_> {
         match self {
-            Self::Identity(identity) => Key::Identity(identity),
+            Self::Identity(own) => Key::Identity(own.member()),
             Self::Passphrase(passphrase) => Key::Passphrase(passphrase),
         }
     }
@@ -75,7 +75,7 @@ impl Source {
         let opener = self.opener(ctx)?;
         match &opener {
             // One passphrase is enough.
-            Opener::Identity(identity) => ctx.unlock_as(&mut vault, identity)?,
+            Opener::Identity(identity) => ctx.unlock_as(&mut vault, identity.member())?,
             Opener::Passphrase(_) => ctx.unlock(&mut vault)?,
         }
         let staging = vault.state_dir().join("staging");
@@ -86,7 +86,7 @@ impl Source {
 
     /// The bundle alone, of which nobody knows who made it; and the identity that opened
     /// it, if one did.
-    pub(super) fn read(&self, ctx: &Context) -> Result<(Unproved, Option<Identity>), CommandError> {
+    pub(super) fn read(&self, ctx: &Context) -> Result<(Unproved, Option<Own>), CommandError> {
         let opener = self.opener(ctx)?;
         let staging = ctx.state_home()?.join("strongroom/staging");
         let unproved = bundle::read(&self.file, &opener.key(), &staging)?;

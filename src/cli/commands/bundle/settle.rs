@@ -3,11 +3,11 @@ use std::path::Path;
 use super::super::{DONE, git_state};
 use super::apply::{Apply, say};
 use crate::bundle::{Bundle, Holder, Unproved};
-use crate::cli::context::{Context, new_uuid, now};
+use crate::cli::context::{Context, Own, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
-use crate::crypto::{Identity, KeyringKeys, OpenError, open_keyring};
+use crate::crypto::{HasMemberKey, KeyringKeys, OpenError, open_keyring};
 use crate::exchange::{self, ExchangeError, Memory, Settler};
 use crate::vault::{Rests, Vault};
 
@@ -34,7 +34,7 @@ impl Apply {
         ctx: &Context,
         unproved: Unproved,
         dir: &Path,
-        identity: &Identity,
+        identity: &Own,
     ) -> CommandResult {
         let settler = Settler::new(unproved)?;
         let found = settler.bundle().fingerprint();
@@ -58,7 +58,8 @@ impl Apply {
             }
         }
         let name = self.member.clone().unwrap_or_else(|| ctx.member_name());
-        let member = (name.as_str(), &identity.recipient());
+        let key = identity.member_key();
+        let member: (&str, &dyn HasMemberKey) = (name.as_str(), &key);
         let (state, id) = (ctx.state_home()?, new_uuid());
         let (vault, git) = exchange::settle(&settler, dir, state, &id, member, now())?;
         git_state(ctx, &git);
@@ -68,7 +69,7 @@ impl Apply {
 }
 
 /// Makes a clone of the sender's vault, for a member.
-fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Identity) -> CommandResult {
+fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Own) -> CommandResult {
     let Some(foundation) = unproved.foundation() else {
         return Err(ExchangeError::ForNewcomer.into());
     };
@@ -78,7 +79,7 @@ fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Identity) -> 
         keyring: foundation.keyring.clone(),
     };
     // Before anything is made: whoever has the keyring's key made it.
-    let keyring = open_keyring(&rests.keyring, identity).map_err(|error| {
+    let keyring = open_keyring(&rests.keyring, identity.member()).map_err(|error| {
         let exit = match error {
             OpenError::NoIdentityMatches => Exit::NoIdentity,
             _ => Exit::Integrity,
@@ -105,11 +106,11 @@ fn planted(
     ctx: &Context,
     bundle: Bundle,
     dir: &Path,
-    identity: &Identity,
+    identity: &Own,
     rests: &Rests,
 ) -> CommandResult {
     let mut vault = Vault::plant(dir, ctx.state_home()?, rests)?;
-    ctx.unlock_as(&mut vault, identity)?;
+    ctx.unlock_as(&mut vault, identity.member())?;
     git_state(ctx, &vault.commit_planted(now()));
     let mut memory = Memory::load(&vault, &new_uuid())?;
     let applied = exchange::apply(&vault, &mut memory, &bundle, now(), true)?;

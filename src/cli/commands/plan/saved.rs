@@ -11,7 +11,7 @@ use crate::cli::context::now;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::crypto::{Domain, MacError};
-use crate::model::{Change, RemoteSecret, SecretName, Sight, Strategy};
+use crate::model::{Change, Direction, RemoteSecret, SecretName, Sight, Strategy};
 use crate::plan::{Action, SecretPlan, Side, describe_change};
 use crate::sync::{Cost, Prepared};
 use crate::vault::{Vault, VaultError};
@@ -34,6 +34,9 @@ pub(super) struct Saved {
     pub(super) max_delete: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) on_conflict: Option<String>,
+    /// The run's own way, if it was given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<String>,
     /// What would be deleted where: before everything else.
     deletions: Vec<String>,
     /// What carrying it out takes.
@@ -172,6 +175,7 @@ pub(super) fn save(
     vault: &Vault,
     prepared: &Prepared,
     which: &Which,
+    mode: Option<Direction>,
     path: &Path,
 ) -> Result<(), CommandError> {
     let Some(keys) = vault.keys() else {
@@ -191,6 +195,7 @@ pub(super) fn save(
         on_conflict: which
             .on_conflict
             .map(|s| Strategy::from(s).as_str().to_owned()),
+        mode: mode.map(|m| m.as_str().to_owned()),
         deletions: plan.deletions(),
         cost: cost_json(&Cost::of(prepared)),
         secrets: plan
