@@ -7,6 +7,7 @@ mod faults;
 mod histories;
 mod lifecycle;
 mod limits;
+mod mirror;
 mod own;
 mod permissions;
 mod pull;

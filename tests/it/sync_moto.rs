@@ -7,6 +7,7 @@ mod killed;
 mod merged;
 mod migrate;
 mod own;
+mod refused;
 mod story;
 mod strategies;
 mod twins;
