@@ -174,7 +174,7 @@ impl Vault {
                 back.insert(name.to_owned());
             }
         }
-        for (name, _) in &marks.secrets {
+        for name in marks.secrets.keys() {
             // What is blocked is reported as that.
             if !there.contains(name.as_str()) && !loaded.blocked.contains_key(name) {
                 back.insert(name.clone());

@@ -25,6 +25,7 @@ pub mod meta;
 mod presence;
 mod raw;
 mod rekey;
+mod reseal;
 mod sights;
 mod state;
 #[cfg(test)]

@@ -7,35 +7,28 @@
 //! way, the next run goes on from what is there. Until the member list is replaced,
 //! nothing of the old epoch is gone that the new one does not have.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::disk::{Durable, Existing, split};
 use super::git::{self, Committed};
 use super::keyring::{self, Keyring, Past};
-use super::ledger::Ledger;
 use super::lock::Lock;
 use super::members::MemberError;
+use super::reseal::Turn;
 use super::state::Pin;
 use super::transaction::WAIT;
 use super::unlock::trusted_of;
-use super::{
-    CONFIG, SECRETS, Vault, VaultError, layout, meta, read_config, read_text, value, view,
-};
-use crate::crypto::{
-    Binding, Ciphertext, Domain, Identity, KeyringKeys, Member, MemberKey, encrypt_keyring,
-    open_value, seal_value,
-};
-use crate::model::{Content, Digest, Record, Timestamp, VersionId};
+use super::{CONFIG, SECRETS, Vault, VaultError, read_config, read_text, view};
+use crate::crypto::{Domain, Identity, KeyringKeys, Member, MemberKey, encrypt_keyring};
+use crate::model::{Record, Timestamp, VersionId};
 
 /// The member list of the epoch that is about to begin: while it is there, a rekey is
 /// under way.
 pub(super) const NEXT_LIST: &str = "keys/default.next.toml";
 /// That epoch's identity, encrypted to its members.
 pub(super) const NEXT_AGE: &str = "keys/default.next.age";
-/// How many secrets are written between two waits for the disk.
-const BATCH: usize = 256;
 
 /// What new keys are made for.
 pub struct Rekey<'a> {
@@ -64,20 +57,6 @@ pub struct Rekeyed {
     pub resumed: bool,
     /// What became of the git commit.
     pub git: Committed,
-}
-
-/// Both epochs' keys and the new list, while one becomes the other.
-struct Turn {
-    list: Keyring,
-    old: KeyringKeys,
-    new: KeyringKeys,
-}
-
-/// One version that is encrypted anew.
-struct Anew {
-    id: VersionId,
-    digest: Digest,
-    file: Ciphertext,
 }
 
 impl Vault {
@@ -320,7 +299,7 @@ impl Vault {
         let worker = || {
             while let Some((record, id)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if self.read(record, id).is_err() {
-                    let mut failed = failed.lock().unwrap_or_else(|p| p.into_inner());
+                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                     failed.insert(record.name.to_string());
                 }
             }
@@ -329,261 +308,12 @@ impl Vault {
             scope.spawn(worker);
             worker();
         });
-        names.extend(failed.into_inner().unwrap_or_else(|p| p.into_inner()));
+        names.extend(failed.into_inner().unwrap_or_else(PoisonError::into_inner));
         names.sort();
         match names.is_empty() {
             true => Ok(()),
             false => Err(VaultError::Unsound { names }),
         }
-    }
-
-    /// Puts the settings under the new mac, and gives the old epoch's member list while
-    /// it is there.
-    fn reseal_config(&self, turn: &Turn) -> Result<Option<Keyring>, VaultError> {
-        self.reseal(CONFIG, Domain::Vault, turn)?;
-        match self.read_keyring(&turn.list.name, &turn.old) {
-            Ok(list) => Ok(Some(list)),
-            // It is the new one already.
-            Err(VaultError::Mac { .. }) => {
-                self.read_keyring(&turn.list.name, &turn.new)?;
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Puts one text under the new keys' mac.
-    fn reseal(&self, path: &str, domain: Domain, turn: &Turn) -> Result<(), VaultError> {
-        let text = read_text(&self.root, path, super::ledger::MAX)?;
-        if turn.new.verify_text(domain, &text).is_ok() {
-            return Ok(());
-        }
-        let body = turn.old.verify_text(domain, &text);
-        let body = body.map_err(|source| VaultError::mac(self.root.full(path), source))?;
-        let text = turn.new.seal_text(domain, body.to_owned())?;
-        let bytes = text.as_bytes();
-        Ok(self
-            .root
-            .write(path, bytes, Existing::Replace, Durable::Now)?)
-    }
-
-    fn reseal_ledgers(&self, turn: &Turn) -> Result<(), VaultError> {
-        let ended = turn.list.past.split_last().map(|(_, rest)| rest);
-        for past in ended.unwrap_or_default() {
-            if !past.removed.is_empty() {
-                let path = Ledger::path(&turn.list.name, past.epoch + 1);
-                self.reseal(&path, Domain::Ledger, turn)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes down what those who are removed could read. Once it is there it stays:
-    /// what a second run would write is not what they could read when they left.
-    fn write_ledger(
-        &self,
-        turn: &Turn,
-        removed: &[String],
-        old: Option<&Keyring>,
-        now: Timestamp,
-    ) -> Result<(), VaultError> {
-        let path = Ledger::path(&turn.list.name, turn.list.epoch);
-        let Some(old) = old.filter(|_| !removed.is_empty()) else {
-            return Ok(());
-        };
-        let there = read_text(&self.root, &path, super::ledger::MAX);
-        if there.is_ok_and(|text| turn.new.verify_text(Domain::Ledger, &text).is_ok()) {
-            return Ok(());
-        }
-        let key = |name: &String| Some((name.clone(), old.members.get(name)?.to_string()));
-        let members = removed.iter().filter_map(key).collect();
-        let mut records = Vec::new();
-        for path in self.metadata_paths()? {
-            records.push(self.either(&path, turn)?.0);
-        }
-        let ledger = Ledger::of(&turn.list, now, members, records.iter());
-        let text = ledger.seal(&turn.new)?;
-        let bytes = text.as_bytes();
-        Ok(self
-            .root
-            .write(&path, bytes, Existing::Replace, Durable::Now)?)
-    }
-
-    fn metadata_paths(&self) -> Result<Vec<String>, VaultError> {
-        let mut paths = Vec::new();
-        self.walk("", &mut |path, kind| {
-            let (_, name) = split(path);
-            let is_file = kind == rustix::fs::FileType::RegularFile;
-            if is_file && name.ends_with(".toml") && !super::disk::is_leftover(name) {
-                paths.push(path.to_owned());
-            }
-        })?;
-        paths.sort();
-        Ok(paths)
-    }
-
-    /// Reads metadata that is under either mac, and says whether that is the new one.
-    fn either(&self, path: &str, turn: &Turn) -> Result<(Record, bool), VaultError> {
-        let full = format!("{SECRETS}/{path}");
-        let (bytes, _) = self.root.read(&full, meta::MAX)?;
-        if let Ok(record) = meta::read(&bytes, path, Some(&turn.new)) {
-            return Ok((record, true));
-        }
-        match meta::read(&bytes, path, Some(&turn.old)) {
-            Ok(record) => Ok((record, false)),
-            Err(source) => Err(VaultError::metadata(self.root.full(&full), source)),
-        }
-    }
-
-    /// Encrypts every secret anew that is not yet: its values first, then its metadata
-    /// with their new digests and mac. The old files stay beside. Gives how many secrets
-    /// and values, and the new files.
-    fn reseal_secrets(&self, turn: &Turn) -> Result<(usize, usize, HashSet<String>), VaultError> {
-        let mut fresh = HashSet::new();
-        let (mut secrets, mut values) = (0, 0);
-        for paths in self.metadata_paths()?.chunks(BATCH) {
-            let mut records = Vec::with_capacity(paths.len());
-            for path in paths {
-                let (record, is_new) = self.either(path, turn)?;
-                if !is_new {
-                    records.push(record);
-                }
-            }
-            if records.is_empty() {
-                continue;
-            }
-            let anew = self.encrypt_anew(&records, turn)?;
-            for (record, anew) in records.iter_mut().zip(anew) {
-                for one in anew {
-                    let path = layout::value_path(&record.name, &one.id, one.file.ct8());
-                    let path = format!("{SECRETS}/{path}");
-                    let bytes = one.file.as_bytes();
-                    self.root
-                        .write(&path, bytes, Existing::Keep, Durable::Later)?;
-                    fresh.insert(path);
-                    values += 1;
-                    if let Some(meta) = record.state.versions.get_mut(&one.id)
-                        && let Content::Value { digest, .. } = &mut meta.content
-                    {
-                        *digest = one.digest;
-                    }
-                }
-            }
-            self.root.sync()?;
-            for record in &records {
-                let name = &record.name;
-                let body = meta::emit(record).map_err(|source| VaultError::Record {
-                    name: name.clone(),
-                    source,
-                })?;
-                let text = turn.new.seal_text(Domain::Secret, body)?;
-                let path = format!("{SECRETS}/{}", layout::metadata_path(name));
-                let bytes = text.as_bytes();
-                self.root
-                    .write(&path, bytes, Existing::Replace, Durable::Later)?;
-                secrets += 1;
-            }
-            self.root.sync()?;
-        }
-        Ok((secrets, values, fresh))
-    }
-
-    /// Decrypts and encrypts the values of these records, on two threads.
-    fn encrypt_anew(&self, records: &[Record], turn: &Turn) -> Result<Vec<Vec<Anew>>, VaultError> {
-        let to = turn.new.recipient();
-        let vault_id = self.config().vault_id.clone();
-        let one = |record: &Record| -> Result<Vec<Anew>, VaultError> {
-            let mut all = Vec::new();
-            for (id, meta) in &record.state.versions {
-                if !meta.has_value() {
-                    continue;
-                }
-                let value = self.read_under(&turn.old, record, id)?;
-                let binding = Binding {
-                    vault: &vault_id,
-                    name: &record.name,
-                    version: id,
-                };
-                all.push(Anew {
-                    id: id.clone(),
-                    digest: turn.new.digest(&value)?,
-                    file: seal_value(&value, &binding, meta.created, &to)?,
-                });
-            }
-            Ok(all)
-        };
-        let many = |records: &[Record]| -> Result<Vec<Vec<Anew>>, VaultError> {
-            records.iter().map(one).collect()
-        };
-        let (first, second) = records.split_at(records.len() / 2);
-        let (first, second) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| many(first));
-            let second = many(second);
-            // A panic there would be one here.
-            let first = other
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (first, second)
-        });
-        let mut all = first?;
-        all.extend(second?);
-        Ok(all)
-    }
-
-    /// Removes every file of a version that has one under the new keys. A version's
-    /// files from an earlier run are told apart by opening them.
-    fn drop_old_values(&self, turn: &Turn, fresh: &HashSet<String>) -> Result<(), VaultError> {
-        let mut groups: BTreeMap<(String, layout::VersionKey), Vec<String>> = BTreeMap::new();
-        self.walk("", &mut |path, _| {
-            let (folder, name) = split(path);
-            if let Ok(file) = layout::parse_value_file(name) {
-                let stem = match folder {
-                    "" => file.stem,
-                    folder => format!("{folder}/{}", file.stem),
-                };
-                let group = groups.entry((stem, file.key)).or_default();
-                group.push(format!("{SECRETS}/{path}"));
-            }
-        })?;
-        for path in self.metadata_paths()? {
-            let (record, _) = self.either(&path, turn)?;
-            let stem = path.strip_suffix(".toml").unwrap_or(&path);
-            for (id, meta) in &record.state.versions {
-                let key = (stem.to_owned(), layout::VersionKey::of(id));
-                let Some(files) = groups.remove(&key).filter(|_| meta.has_value()) else {
-                    continue;
-                };
-                if files.len() < 2 {
-                    continue;
-                }
-                let mut keep = files.iter().find(|path| fresh.contains(*path));
-                if keep.is_none() {
-                    keep = files
-                        .iter()
-                        .find(|path| self.opens(path, &record, id, turn));
-                }
-                for path in files.iter().filter(|path| Some(*path) != keep) {
-                    // One that is right under no key stays for fsck to name.
-                    if keep.is_some() {
-                        self.root.remove(path)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn opens(&self, path: &str, record: &Record, id: &VersionId, turn: &Turn) -> bool {
-        let config = self.config();
-        let binding = Binding {
-            vault: &config.vault_id,
-            name: &record.name,
-            version: id,
-        };
-        let Ok((bytes, _)) = self.root.read(path, value::MAX) else {
-            return false;
-        };
-        open_value(&bytes, &binding, &turn.new).is_ok()
     }
 }
 

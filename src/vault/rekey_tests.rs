@@ -5,6 +5,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
+use super::super::ledger::Ledger;
 use super::super::testing::{Fixture, age_files, edit, git, name, now, put, text, value_of};
 use super::super::{Loaded, Trust};
 use super::*;

@@ -693,6 +693,8 @@ impl Machine {
         }
         git(here, &["commit", "-q", "--no-edit", "-m", "merge"]);
         self.sites[c].reopen();
+        // Whoever reverts, or takes a side, means it.
+        self.sites[c].vault.accept_gone_back().unwrap();
         if take == Take::Mixed && !unmerged.is_empty() {
             self.mix(c, &ours, &theirs);
         }
@@ -758,6 +760,8 @@ impl Machine {
             git(here, &["revert", "--abort"]);
         }
         self.sites[c].reopen();
+        // Whoever reverts, or takes a side, means it.
+        self.sites[c].vault.accept_gone_back().unwrap();
     }
 
     // --- the sync, and all that no sync may do ---

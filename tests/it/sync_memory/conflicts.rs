@@ -285,6 +285,12 @@ fn an_older_state_of_the_vault_is_never_pushed() {
     site.reopen();
     assert_eq!(site.current("db"), Some(id(1)));
     let moves = cloud.prod().current_moves().len();
+    // Nothing is synced before a person says that it is meant so, and then nothing moves
+    // back either.
+    let refused = site.vault.refuse_gone_back().unwrap_err();
+    assert_eq!(refused.to_string(), "1 secret went back in time: db");
+    assert!(site.try_sync(&cloud.stores).is_err());
+    assert_eq!(site.vault.accept_gone_back().unwrap(), ["db"]);
     let report = site.sync(&cloud);
     assert_eq!(cloud.prod().current_moves().len(), moves, "{report:?}");
     assert_eq!(cloud.serves("db"), "two");
