@@ -29,6 +29,7 @@ mod endpoint_door;
 mod endpoint_verbs;
 mod frozen;
 mod fuzz;
+mod git_merge;
 mod home;
 mod layers;
 mod migrate_memory;

@@ -147,6 +147,10 @@ fn answer(
         ctx.ui
             .hint("remove files that nothing needs with: strongroom gc");
     }
+    if has("missing") || has("blocked") {
+        ctx.ui
+            .hint("what git dropped or could not merge comes right with: strongroom merge");
+    }
     if has("missing") || has("value") || has("blocked") {
         ctx.ui
             .hint("git may have a damaged file as it was: git log -- FILE");

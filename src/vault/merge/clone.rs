@@ -39,8 +39,9 @@ impl Vault {
         let work = self.work()?;
         let set = || -> Result<(), git2::Error> {
             let mut config = work.repo.config()?.open_level(git2::ConfigLevel::Local)?;
-            config.set_str(NAME, "strongroom's merge of a secret")?;
-            config.set_str(DRIVER, &driver(program))
+            // A name without a driver would stop git.
+            config.set_str(DRIVER, &driver(program))?;
+            config.set_str(NAME, "strongroom's merge of a secret")
         };
         self.git_result(set())
     }

@@ -63,8 +63,7 @@ pub(crate) enum Take {
     Ours,
     /// The file of the other clone, whole.
     Theirs,
-    /// The labels of this clone, and what was agreed with the remotes from whichever is
-    /// newer: a merge of fields.
+    /// Neither: strongroom merges them.
     Mixed,
 }
 
@@ -647,8 +646,6 @@ impl Machine {
     /// The other clone's history comes into this one, as by `git pull`.
     fn merge(&mut self, c: usize, take: Take) {
         let (here, there) = (self.sites[c].root(), self.sites[1 - c].root());
-        let theirs = self.sites[1 - c].records();
-        let ours = self.sites[c].records();
         git(here, &["fetch", "-q", there.to_str().unwrap(), "HEAD"]);
         let args = ["merge", "--no-commit", "--no-ff", "-q", "FETCH_HEAD"];
         let clean = try_git(here, &args).status.success();
@@ -658,10 +655,11 @@ impl Machine {
         }
         let unmerged = git(here, &["diff", "--name-only", "--diff-filter=U"]);
         let unmerged: Vec<&str> = unmerged.lines().collect();
+        self.tally.git_conflicts += unmerged.len();
         for path in &unmerged {
-            self.tally.git_conflicts += 1;
             let (side, other) = match take {
-                Take::Ours | Take::Mixed => ("--ours", "--theirs"),
+                Take::Mixed => continue,
+                Take::Ours => ("--ours", "--theirs"),
                 Take::Theirs => ("--theirs", "--ours"),
             };
             // Deleted on the one side: then it is that of the other.
@@ -673,76 +671,14 @@ impl Machine {
             }
             git(here, &["add", "--", path]);
         }
-        // A side is taken whole: the values its metadata lists come with it.
-        for side in ["HEAD", "MERGE_HEAD"] {
-            let gone = git(
-                here,
-                &[
-                    "diff",
-                    "--cached",
-                    "--name-only",
-                    "--diff-filter=D",
-                    side,
-                    "--",
-                    "secrets/*.age",
-                ],
-            );
-            for path in gone.lines() {
-                git(here, &["checkout", side, "--", path]);
-            }
-        }
+        // Also where a side was taken whole: git drops value files that it still lists.
+        let site = &self.sites[c];
+        let report = site.vault.merge_git(site.options().now, None).unwrap();
+        assert!(report.is_whole(), "{report:?}");
         git(here, &["commit", "-q", "--no-edit", "-m", "merge"]);
         self.sites[c].reopen();
         // Whoever reverts, or takes a side, means it.
         self.sites[c].vault.accept_gone_back().unwrap();
-        if take == Take::Mixed && !unmerged.is_empty() {
-            self.mix(c, &ours, &theirs);
-        }
-    }
-
-    /// What is unmerged as fields: the versions of both, the labels of this clone with
-    /// what was noted of their moves, and the newer of the agreements.
-    fn mix(&self, c: usize, ours: &Records, theirs: &Records) {
-        let site = &self.sites[c];
-        let mut tx = site.vault.begin("merge", site.options().now).unwrap();
-        let mut some = false;
-        for (secret, ours) in ours {
-            let Some(theirs) = theirs.get(secret) else {
-                continue;
-            };
-            if ours == theirs
-                || !ours.state.lifecycle.is_live()
-                || !theirs.state.lifecycle.is_live()
-            {
-                continue;
-            }
-            let mut mixed = ours.clone();
-            for (version, meta) in &theirs.state.versions {
-                let known = mixed
-                    .state
-                    .versions
-                    .get(version)
-                    .is_some_and(VersionMeta::has_value);
-                if !known {
-                    mixed.state.versions.insert(version.clone(), meta.clone());
-                }
-            }
-            for (remote, base) in &theirs.base {
-                let mine = mixed.base.entry(remote.clone()).or_default();
-                let changed =
-                    |b: &strongroom::model::RemoteBase| b.pair.as_ref().map(|p| p.changed);
-                if changed(base) >= changed(mine) {
-                    mine.pair.clone_from(&base.pair);
-                }
-            }
-            mixed.conflicts.clear();
-            some |= mixed != *ours;
-            tx.put(mixed);
-        }
-        if some {
-            tx.commit("merge fields", strongroom::vault::Durability::Each)
-                .unwrap();
-        }
     }
 
     fn revert(&mut self, c: usize) {
