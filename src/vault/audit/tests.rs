@@ -225,7 +225,7 @@ fn a_full_file_is_turned_over_and_the_chain_goes_on() {
     let mut names: Vec<String> = fs::read_dir(&dir)
         .unwrap()
         .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .filter(|n| n.starts_with("log."))
+        .filter(|n| n.starts_with("log.") && n.ends_with(".jsonl"))
         .collect();
     names.sort();
     assert!(names.len() > 3, "{names:?}");
