@@ -142,7 +142,7 @@ fn metadata_that_is_forged_conflicted_or_of_the_future() {
     refused(&home, Exit::Integrity, || home.run(["get", "a"]))
         .has(name)
         .has("conflict markers")
-        .has("git checkout --ours");
+        .has("strongroom merge");
     home.run(["ls"]).ok().has("blocked");
     std::fs::write(&path, good.replacen("format = 1", "format = 2", 1)).unwrap();
     refused(&home, Exit::Unsupported, || home.run(["get", "a"])).has("newer strongroom");
