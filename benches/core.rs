@@ -182,7 +182,7 @@ fn plans(c: &mut Criterion) {
 fn bundles(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
     let (vault, member) = common::vault(dir.path(), MANY);
-    let to = [member.recipient()];
+    let to = [member.recipient().into()];
     let staging = dir.path().join("staging");
     let mut memory = Memory::load(&vault, SENDER).expect("reads");
     let mut number = 0;

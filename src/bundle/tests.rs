@@ -95,7 +95,7 @@ impl Desk {
         frames: &[u8],
         trailer: impl FnOnce(Vec<u8>) -> Vec<u8>,
     ) -> Vec<u8> {
-        let lock = [self.me.recipient()];
+        let lock = [self.me.recipient().into()];
         let path = self.dir.path().join("out");
         let mut writer = Writer::begin(&Lock::To(&lock), header, Vec::new(), &path).unwrap();
         writer.raw(frames);
@@ -207,7 +207,7 @@ fn crypto_7_each_broken_rule_has_its_own_error() {
         keys: KeyringKeys::new(Identity::generate(), VAULT),
     };
     let outsider = {
-        let lock = [desk.me.recipient()];
+        let lock = [desk.me.recipient().into()];
         let path = desk.dir.path().join("out");
         let header = desk.header(good);
         let mut writer = Writer::begin(&Lock::To(&lock), &header, Vec::new(), &path).unwrap();
@@ -495,7 +495,7 @@ fn crypto_9_a_header_bomb_is_refused_in_under_10_ms() {
 #[test]
 fn the_writer_keeps_the_bounds_that_the_reader_checks() {
     let desk = Desk::new();
-    let lock = [desk.me.recipient()];
+    let lock = [desk.me.recipient().into()];
     let path = desk.dir.path().join("out");
     let begin = |counts| Writer::begin(&Lock::To(&lock), &desk.header(counts), Vec::new(), &path);
     let mut counts = Counts::default();
@@ -600,7 +600,7 @@ proptest! {
                 counts.add_value(&id(*n), file.len());
             }
         }
-        let lock = [Identity::generate().recipient(), desk.me.recipient()];
+        let lock = [Identity::generate().recipient(), desk.me.recipient()].map(Into::into);
         let path = desk.dir.path().join("b");
         let file = std::fs::File::create(&path).unwrap();
         let header = desk.header(counts);

@@ -242,6 +242,7 @@ fn undisputed(record: &Record) -> Record {
                 rest.state.lifecycle = Lifecycle::Live;
                 rest.details.deleted = None;
             }
+            Field::Own(_) => {}
         }
     }
     rest.base.retain(|_, base| !base.is_empty());

@@ -169,7 +169,7 @@ impl World {
             memory.save(vault).unwrap();
             exchange::have(vault, memory, "x".into(), now(n)).unwrap()
         };
-        let to = [self.me.recipient()];
+        let to = [self.me.recipient().into()];
         let file = self.dir.path().join(format!("{n}.bundle"));
         let (vault, memory) = &mut self.sites[from];
         let order = Order {
