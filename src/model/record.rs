@@ -50,6 +50,17 @@ impl Record {
             && self.conflicts.is_empty()
     }
 
+    /// Whether a restore makes it what it was. What only holds versions that were copied
+    /// from remotes, to decide a conflict or to pass them on, never was a secret here.
+    pub fn was_a_secret(&self) -> bool {
+        let valued = self
+            .state
+            .versions
+            .values()
+            .any(super::VersionMeta::has_value);
+        self.state.current().is_some() || !valued
+    }
+
     /// Applies a change and remembers, for every remote it is news for, where each
     /// moved label came from: the `from` that a later push must find in place.
     ///

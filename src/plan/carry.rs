@@ -406,7 +406,9 @@ impl<'a> Draft<'a> {
         // if it stops half-way, the next one knows that version for an older one.
         let ours = |id: &&VersionId| {
             self.local.is_none_or(|s| {
-                s.current() == Some(*id) || s.labels.get(&StagingLabel::previous()) == Some(*id)
+                s.labels.is_empty()
+                    || s.current() == Some(*id)
+                    || s.labels.get(&StagingLabel::previous()) == Some(*id)
             })
         };
         let previous = state

@@ -131,7 +131,9 @@ impl<'a> Draft<'a> {
     /// (sync.md section 1.13).
     fn pass_on(&self, seats: &mut [Seat<'a>]) {
         let comes = seats.iter().any(|s| s.verdict == Verdict::PullCreate);
-        if !comes || self.local.is_some() {
+        // A run that was cut off leaves copies of versions, and no more.
+        let known = |s: &SecretState| s.lifecycle != Lifecycle::Tombstone || !s.labels.is_empty();
+        if !comes || self.local.is_some_and(known) {
             return;
         }
         for seat in seats {

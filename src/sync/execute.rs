@@ -207,17 +207,6 @@ impl<'a, S: SecretStore> Run<'a, S> {
     ) -> Result<Record, Stop> {
         let mut record = same_as_planned(tx, name, prepared.loaded.records.get(name))?
             .unwrap_or_else(|| Record::new(name.clone()));
-        if record.is_blank() {
-            // A secret that comes from one remote and goes to another: it has to
-            // exist here before it can hold versions.
-            for action in &plan.actions {
-                if action.on == Side::Local
-                    && let (Change::Create { .. }, Some(source)) = (&action.change, &action.source)
-                {
-                    record.apply(&action.change, crate::model::Author::From(source))?;
-                }
-            }
-        }
         let folded = secure(tx, &mut record, plan, got)?;
         self.report.copied += folded.copied;
         Ok(record)
@@ -390,27 +379,9 @@ impl<'a, S: SecretStore> Run<'a, S> {
     ) -> Result<bool, Stop> {
         let there = same_as_planned(tx, name, known)?;
         let mut record = there.clone().unwrap_or_else(|| Record::new(name.clone()));
-        // Created in the first step already, to hold the versions to push.
-        let trimmed;
-        let plan_here = if known.is_some() && !prepared.loaded.records.contains_key(name) {
-            let mut plan = plan.clone();
-            plan.actions
-                .retain(|a| !matches!(a.change, Change::Create { .. }) || a.on != Side::Local);
-            trimmed = plan;
-            &trimmed
-        } else {
-            plan
-        };
         let answered = has_remote_steps(plan);
-        let folded: settle::Folded = fold(
-            self.vault,
-            tx,
-            &mut record,
-            plan_here,
-            got,
-            pushed,
-            answered,
-        )?;
+        let folded: settle::Folded =
+            fold(self.vault, tx, &mut record, plan, got, pushed, answered)?;
         replace_conflicts(&mut record, &prepared.plan, plan);
         self.report.copied += folded.copied;
         self.report.here += folded.steps;

@@ -133,6 +133,8 @@ pub(super) fn save(
             })
             .collect(),
     };
+    // What a process that died before the rename left: no transaction may follow this.
+    state.root().sweep("views", super::disk::is_running);
     let path = path(remote);
     let bytes = serde_json::to_vec(&file).map_err(|_| state.damaged(&path))?;
     // A remote that shows what it showed before costs no write: only the file's date

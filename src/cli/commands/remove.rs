@@ -99,6 +99,13 @@ impl Restore {
             ctx.ui.status(&format!("{} is not deleted", self.name));
             return DONE;
         }
+        if !record.was_a_secret() {
+            return Err(CommandError::new(
+                Exit::NotFound,
+                format!("{} was never a secret of this vault", self.name),
+            )
+            .hint("it holds what remotes have of that name; see: strongroom conflicts"));
+        }
         edit(&mut record, &Change::Restore)?;
         tx.put(record);
         commit(ctx, tx, &format!("restore {}", self.name))?;

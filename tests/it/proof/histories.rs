@@ -75,6 +75,20 @@ fn a_second_sync_has_nothing_to_do() {
     ]);
 }
 
+/// What is new on one remote and goes on to another is nobody's live secret meanwhile;
+/// nor can what was only copied be restored.
+#[test]
+fn a_secret_is_whole_or_not_there() {
+    use Step::{Local, Recreate, Remote, Sync};
+    replay(&[Sync(1, Trouble::Crash(7, true))]);
+    replay(&[
+        Recreate(1, 0),
+        Remote(0, 0, Act::Put),
+        Sync(1, Trouble::Meddle(0, 1, 1, Act::Put)),
+        Local(1, 0, Act::Restore),
+    ]);
+}
+
 /// The worked merges of sync.md section 1.12.
 #[test]
 fn the_worked_merges() {
