@@ -297,7 +297,7 @@ pub(super) fn resolve_twins(
     match &mut base.pair {
         // The remote has it already, under its own id: the two correspond from now on.
         Some(pair) if to == theirs && shown.as_ref() == Some(doubtful) => {
-            pair.local.labels.insert(label.clone(), to.clone());
+            pair.local.labels.insert(label.clone(), to);
             pair.remote.labels.insert(label.clone(), doubtful.clone());
             base.intents.remove(label);
         }

@@ -121,7 +121,7 @@ impl Chain {
                 sequence: end.sequence + 1,
             };
             let line = line::event(event, asker, &link, std::mem::take(&mut cut));
-            end = push(&mut text, &line, link);
+            end = push(&mut text, &line, &link);
             if end.sequence - end.sealed >= EVERY
                 && let Some(line) = keys.and_then(|keys| self.seal(keys, &end, event, asker))
             {
@@ -131,7 +131,7 @@ impl Chain {
                     sealed: sequence,
                     sequence,
                 };
-                end = push(&mut text, &line, link);
+                end = push(&mut text, &line, &link);
             }
         }
         let long = u64::try_from(text.len()).unwrap_or(u64::MAX);
@@ -257,7 +257,7 @@ fn flags() -> i32 {
     i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default()
 }
 
-fn push(text: &mut Vec<u8>, line: &str, link: Link) -> End {
+fn push(text: &mut Vec<u8>, line: &str, link: &Link) -> End {
     text.extend_from_slice(line.as_bytes());
     text.push(b'\n');
     End {

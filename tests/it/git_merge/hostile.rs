@@ -101,10 +101,10 @@ fn another_secrets_metadata() {
 fn a_huge_blob_and_one_with_another_name() {
     let value = "secrets/prod/db.00000001-0000-4000-8000-000000000000.01234567.age";
     refuses("it is larger than", |_, at| {
-        write(at, value, &[b'x'; 300 * 1024])
+        write(at, value, &[b'x'; 300 * 1024]);
     });
     refuses("its name says another content", |_, at| {
-        write(at, value, b"x")
+        write(at, value, b"x");
     });
 }
 

@@ -1380,7 +1380,9 @@ fn alike(site: &Site, secret: &str, state: Option<&SecretState>, act: Act) {
             site.tag(secret, "k", value.as_deref());
         }
         (true, Act::Delete) => site.delete(secret),
-        (false, Act::Restore) if site.records()[&name(secret)].was_a_secret() => site.restore(secret),
+        (false, Act::Restore) if site.records()[&name(secret)].was_a_secret() => {
+            site.restore(secret);
+        }
         _ => {}
     }
 }
