@@ -8,11 +8,13 @@
 )]
 
 mod common;
+#[path = "common/meter.rs"]
+mod meter;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use common::{NOW, id, name, value};
+use meter::{bytes_under, measure, peak_mib};
 use strongroom::model::{RemoteName, SecretName};
 use strongroom::plan::{Limits, Policy};
 use strongroom::store::{MemoryStore, Silent};
@@ -42,11 +44,11 @@ fn main() {
     let stores = BTreeMap::from([(remote, store)]);
     let store = stores.values().next().expect("one");
 
-    measure("first pull", count, store, || run(&vault, &stores));
+    measure(&format!("first pull of {count}"), &[store], || run(&vault, &stores));
     let before = bytes_under(dir.path());
-    let report = measure("no-op sync", count, store, || run(&vault, &stores));
+    let report = measure("no-op sync", &[store], || run(&vault, &stores));
     assert!(report.is_quiet(), "the second sync had something to do");
-    measure("no-op sync, again", count, store, || run(&vault, &stores));
+    measure("no-op sync, again", &[store], || run(&vault, &stores));
     println!(
         "bytes written by two no-op syncs: {}",
         bytes_under(dir.path()) - before
@@ -56,7 +58,7 @@ fn main() {
     for n in 0..edited {
         put(&vault, &name(n), n);
     }
-    measure(&format!("push of {edited}"), count, store, || {
+    measure(&format!("push of {edited}"), &[store], || {
         run(&vault, &stores)
     });
     println!("peak memory: {} MiB", peak_mib());
@@ -88,59 +90,4 @@ fn put(vault: &Vault, name: &SecretName, n: usize) {
     common::put(&mut tx, record, n, 3);
     tx.checkpoint(strongroom::vault::Durability::Bulk)
         .expect("written");
-}
-
-fn measure(what: &str, count: usize, store: &MemoryStore, act: impl FnOnce() -> Report) -> Report {
-    store.reset_calls();
-    let (wall, cpu) = (Instant::now(), cpu());
-    let report = act();
-    let (wall, cpu) = (wall.elapsed(), self::cpu() - cpu);
-    println!(
-        "{what} of {count}: {:.2} s wall, {:.2} s CPU, {} calls {:?}",
-        wall.as_secs_f64(),
-        cpu.as_secs_f64(),
-        store.total_calls(),
-        store.calls()
-    );
-    report
-}
-
-/// User and system time of this process (proc(5), stat, fields 14 and 15).
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let fields: Vec<u64> = after
-        .split_whitespace()
-        .filter_map(|f| f.parse().ok())
-        .collect();
-    let ticks = fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0);
-    Duration::from_millis(ticks * 10)
-}
-
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|l| l.starts_with("VmHWM:"))
-        .unwrap_or("");
-    let kib: u64 = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|k| k.parse().ok())
-        .unwrap_or(0);
-    kib / 1024
-}
-
-/// The sum of all file sizes.
-fn bytes_under(dir: &std::path::Path) -> u64 {
-    let mut sum = 0;
-    for entry in std::fs::read_dir(dir).expect("a directory").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sum += bytes_under(&path);
-        } else {
-            sum += entry.metadata().map_or(0, |m| m.len());
-        }
-    }
-    sum
 }
