@@ -44,7 +44,9 @@ fn main() {
     let stores = BTreeMap::from([(remote, store)]);
     let store = stores.values().next().expect("one");
 
-    measure(&format!("first pull of {count}"), &[store], || run(&vault, &stores));
+    measure(&format!("first pull of {count}"), &[store], || {
+        run(&vault, &stores)
+    });
     let before = bytes_under(dir.path());
     let report = measure("no-op sync", &[store], || run(&vault, &stores));
     assert!(report.is_quiet(), "the second sync had something to do");

@@ -134,6 +134,34 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+#[test]
+fn git_pull_follows_new_keys_that_the_old_ones_vouch_for_and_no_others() {
+    let two = Two::new(true);
+    two.get(&two.two(), "prod/db");
+    two.ok(&two.one(), &["rekey", "--yes"], b"");
+    two.ok(&two.two(), &["git-pull"], b"");
+    assert_eq!(two.get(&two.two(), "prod/db"), "first");
+    two.is_sound(&two.two(), 1);
+
+    // Somebody who knows Ann's public key makes a keyring for it.
+    let other = two.home.path().join("other");
+    two.ok(
+        two.home.path(),
+        &["init", "--no-passphrase", text(&other)],
+        b"",
+    );
+    for file in ["keys/default.toml", "keys/default.age"] {
+        std::fs::copy(other.join(file), two.one().join(file)).unwrap();
+    }
+    two.git(&two.one(), &["commit", "-q", "-a", "-m", "new keys"]);
+    let before = two.git(&two.two(), &["rev-parse", "HEAD"]);
+    let done = two.run(&two.two(), &["git-pull"], b"");
+    assert_eq!(done.status.code(), Some(7), "{}", said(&done));
+    assert_eq!(two.git(&two.two(), &["rev-parse", "HEAD"]), before);
+    assert_eq!(two.get(&two.two(), "prod/db"), "first");
+    two.is_sound(&two.two(), 1);
+}
+
 fn current() -> (String, String) {
     ("label AWSCURRENT".to_owned(), "clone/clone".to_owned())
 }

@@ -74,6 +74,20 @@ impl Git<'_> {
     }
 }
 
+/// The vault as it was brought here. Its keyring may be of a new epoch, which shows only
+/// when it is opened; one that is not accepted does not stay.
+fn reopened(ctx: &Context, git: &Git<'_>, before: Option<&str>) -> Result<Vault, CommandError> {
+    ctx.unlocked().map_err(|error| {
+        let back = before.map(|commit| git.run(&["reset", "--quiet", "--keep", commit]));
+        match back {
+            Some(Ok(done)) if done.status.success() => {
+                error.hint("the vault is as it was before; what came is in FETCH_HEAD")
+            }
+            _ => error.hint("what came is checked out; look at it with: git log"),
+        }
+    })
+}
+
 /// What git said in its last words, for people.
 fn said(done: &Output) -> String {
     let text = String::from_utf8_lossy(&done.stderr);
@@ -156,9 +170,10 @@ impl GitPull {
             let why = format!("git merge: {}", said(&merged));
             return Err(CommandError::new(Exit::Guard, why));
         }
-        if forward {
-            vault.reread_settings()?;
-        }
+        let vault = match forward {
+            true => reopened(ctx, &git, before.as_deref())?,
+            false => vault,
+        };
         let report = merge::merge(ctx, &vault)?;
         if !forward {
             if !report.is_whole() {
