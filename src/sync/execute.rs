@@ -42,13 +42,37 @@ pub async fn sync<S: SecretStore>(
 }
 
 /// Carries out a plan that was just made. Steps that no longer hold are not taken;
-/// they are reported, and the next run plans them anew.
+/// they are reported, and the next run plans them anew. A secret that needs another look
+/// gets it in the same run.
 pub async fn apply_plan<S: SecretStore>(
     vault: &Vault,
     stores: &BTreeMap<RemoteName, S>,
     prepared: Prepared,
     options: &Options,
     progress: &dyn Progress,
+) -> Result<Report, SyncError> {
+    rounds(vault, stores, prepared, options, progress, ROUNDS).await
+}
+
+/// Carries out a plan and no more: what another look would add, nobody has looked at or
+/// permitted. It is left as not finished.
+pub async fn apply_reviewed<S: SecretStore>(
+    vault: &Vault,
+    stores: &BTreeMap<RemoteName, S>,
+    prepared: Prepared,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report, SyncError> {
+    rounds(vault, stores, prepared, options, progress, 1).await
+}
+
+async fn rounds<S: SecretStore>(
+    vault: &Vault,
+    stores: &BTreeMap<RemoteName, S>,
+    prepared: Prepared,
+    options: &Options,
+    progress: &dyn Progress,
+    most: usize,
 ) -> Result<Report, SyncError> {
     // A vault that went back in time must not carry a remote back with it.
     vault.refuse_gone_back()?;
@@ -64,7 +88,7 @@ pub async fn apply_plan<S: SecretStore>(
         seen: BTreeMap::new(),
     };
     let mut prepared = prepared;
-    for round in 0..ROUNDS {
+    for round in 0..most {
         run.report
             .notes
             .retain(|(n, _)| !prepared.plan.secrets.contains_key(n));
@@ -91,7 +115,7 @@ pub async fn apply_plan<S: SecretStore>(
             .filter(|(_, o)| **o == Outcome::Again)
             .map(|(n, _)| n.clone())
             .collect();
-        if again.is_empty() || run.report.stopped.is_some() || round + 1 == ROUNDS {
+        if again.is_empty() || run.report.stopped.is_some() || round + 1 == most {
             break;
         }
         let mut views = prepared.views;
@@ -99,6 +123,13 @@ pub async fn apply_plan<S: SecretStore>(
         let next = prepare_from(vault.load()?, views, &options.policy);
         prepared = compare(vault, stores, next, &options.policy, progress).await;
         prepared.narrow(|name| again.contains(name));
+        let checked = prepared
+            .plan
+            .check(&prepared.base, &prepared.views, options.limits);
+        if checked.is_err() {
+            // The next run says which guard it is before it does anything.
+            break;
+        }
         for name in &again {
             // Nothing left to do for it is as good as done.
             run.report.outcomes.insert(name.clone(), Outcome::Done);

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use compare::compare;
 pub use cost::{Cost, MICRODOLLARS_A_CALL};
 pub use details::Details;
-pub use execute::{apply_plan, sync};
+pub use execute::{apply_plan, apply_reviewed, sync};
 pub use report::{Outcome, Report, SyncError};
 
 use crate::model::{

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::model::{RemoteName, RemoteView, SecretName, Timestamp};
 use crate::plan::Limits;
 use crate::store::Silent;
-use crate::sync::{self, Outcome, Prepared, Report, SyncError, apply_plan, compare, policy_of};
+use crate::sync::{self, Outcome, Prepared, Report, SyncError, apply_reviewed, compare, policy_of};
 use crate::vault::{Loaded, Presence, Vault, VaultError};
 
 /// How often everything is looked at, whatever was heard.
@@ -343,7 +343,7 @@ impl<H: Host> Run<'_, H> {
             gives_value(plan).map(|remote| (name.clone(), remote.clone()))
         });
         let gives: BTreeSet<(SecretName, RemoteName)> = gives.collect();
-        let done = apply_plan(self.vault, &self.stores, prepared, &options, &Silent);
+        let done = apply_reviewed(self.vault, &self.stores, prepared, &options, &Silent);
         match Box::pin(done).await {
             Ok(report) => {
                 self.note(&report, &gives, &asked);

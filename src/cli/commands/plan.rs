@@ -16,7 +16,7 @@ use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::strategy::OnConflict;
 use crate::model::{Direction, Escaped, RemoteName, SecretName};
-use crate::sync::{apply_plan, prepare};
+use crate::sync::{apply_reviewed, prepare};
 use crate::vault::Vault;
 
 /// Show what a sync would do
@@ -216,7 +216,8 @@ impl Apply {
             say_cost(ctx, &prepared);
             confirm_first(ctx, &prepared)?;
             let progress = ctx.ui.progress();
-            let report = apply_plan(&vault, &stores, prepared, &options, progress.as_ref()).await?;
+            let report =
+                apply_reviewed(&vault, &stores, prepared, &options, progress.as_ref()).await?;
             let exit = finish(ctx, &report)?;
             if exit == Exit::Ok && !gone.is_empty() {
                 return Ok(Exit::StalePlan);

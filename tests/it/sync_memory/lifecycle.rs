@@ -2,8 +2,10 @@
 
 use strongroom::model::{Change, Class, Lifecycle};
 use strongroom::plan::{Choice, NoteKind};
+use strongroom::store::Silent;
+use strongroom::sync::{Outcome, apply_reviewed, fetch, prepare};
 
-use super::world::{Cloud, Edits, Site, id, name, text};
+use super::world::{Cloud, Edits, Site, id, name, run, text};
 
 fn in_step() -> (Cloud, Site) {
     let cloud = Cloud::new();
@@ -100,6 +102,33 @@ fn restored_here_while_the_account_had_moved_on() {
     while !site.is_quiet(&cloud) {}
     assert_eq!(site.serves("db"), "three");
     assert_kept(&site);
+}
+
+#[test]
+fn a_reviewed_plan_is_carried_out_and_no_more() {
+    let (cloud, site) = in_step();
+    site.delete("db");
+    site.sync(&cloud);
+    cloud.restore("db");
+    cloud.put("db", 3, "three");
+    cloud.delete("db");
+    site.restore("db");
+    let options = site.options();
+    let report = run(async {
+        let (remote, store) = cloud.stores.first_key_value().unwrap();
+        let view = fetch(&site.vault, remote, store, options.now, &Silent).await;
+        let views = [(remote.clone(), view.unwrap())].into();
+        let prepared = prepare(&site.vault, views, &options.policy).unwrap();
+        assert!(prepared.plan.secrets[&name("db")].looks_again());
+        apply_reviewed(&site.vault, &cloud.stores, prepared, &options, &Silent).await
+    })
+    .unwrap();
+    // The restore was in the plan; what it shows was not.
+    assert!(cloud.state("db").lifecycle.is_live());
+    assert_eq!(report.outcomes[&name("db")], Outcome::Again);
+    assert!(!site.state("db").versions.contains_key(&id(3)));
+    site.sync(&cloud);
+    assert_eq!(site.serves("db"), "three");
 }
 
 #[test]
