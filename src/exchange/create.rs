@@ -49,6 +49,8 @@ pub fn create(
     if let Some(have) = order.have {
         check_have(vault, have)?;
     }
+    // Before the records are read: what is applied meanwhile is not in them.
+    let seen = memory.seen();
     let chosen = choose(vault, &order.prefixes)?;
     let texts = vault.texts(&chosen.iter().collect::<Vec<_>>())?;
     let all: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
@@ -94,7 +96,7 @@ pub fn create(
         prefixes: order.prefixes,
         base: order.have.map(|have| have.state),
         head: state_of(&all),
-        seen: memory.seen(),
+        seen,
         counts,
     };
     progress.begin("writing", Some(sending.len()));

@@ -47,6 +47,7 @@ pub(super) fn reconcile(
     let merged = decide::reconcile(name, local, details, base, &others, all, strategies);
     let waits = !merged.conflicts.is_empty()
         || !merged.answers.is_empty()
+        || merged.looks_again()
         || merged.actions.iter().any(|a| a.on == Side::Local);
     whole.join(merged);
     let mut outs = of(Direction::MirrorOut).peekable();
@@ -63,7 +64,21 @@ pub(super) fn reconcile(
             return one;
         }
     }
+    copies_first(&mut whole.actions);
     whole
+}
+
+/// What one remote's plan copies goes before what another's writes: no label moves
+/// anywhere before every value is here (sync.md K1).
+fn copies_first(actions: &mut Vec<Action>) {
+    let copy = |a: &Action| a.on == Side::Local && matches!(a.change, Change::AddVersion { .. });
+    let (copies, rest): (Vec<_>, Vec<_>) = std::mem::take(actions).into_iter().partition(copy);
+    let at = rest.iter().position(|a| a.on != Side::Local);
+    let mut rest = rest;
+    let there = rest.split_off(at.unwrap_or(rest.len()));
+    actions.extend(rest);
+    actions.extend(copies);
+    actions.extend(there);
 }
 
 /// The remote is made like the vault.

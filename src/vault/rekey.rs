@@ -30,6 +30,10 @@ pub(super) const NEXT_LIST: &str = "keys/default.next.toml";
 /// That epoch's identity, encrypted to its members.
 pub(super) const NEXT_AGE: &str = "keys/default.next.age";
 
+/// In the clone's own state: the commitment of the epoch that this clone has begun. What
+/// git brings under the names of the files above is nobody's rekey.
+const BEGUN: &str = "rekey";
+
 /// What new keys are made for.
 pub struct Rekey<'a> {
     /// The new keyring's own identity, freshly generated.
@@ -68,9 +72,14 @@ impl Vault {
     pub(super) fn refuse_half_rekeyed(&self) -> Result<(), VaultError> {
         let path = self.root.full(NEXT_LIST);
         match path.symlink_metadata() {
-            Ok(_) => Err(VaultError::RekeyUnderWay { path }),
-            Err(_) => Ok(()),
+            Ok(_) if self.begun().is_some() => Err(VaultError::RekeyUnderWay { path }),
+            _ => Ok(()),
         }
+    }
+
+    fn begun(&self) -> Option<String> {
+        let (bytes, _) = self.state.root().read(BEGUN, 256).ok()?;
+        String::from_utf8(bytes).ok()
     }
 
     /// Gives an unlocked vault a new epoch. Needs the keyring's own key in this process,
@@ -105,7 +114,7 @@ impl Vault {
         let identity = new.identity().ok_or(MemberError::Held)?;
         let successor = Keyring::successor(
             &list.name,
-            list.epoch + 1,
+            list.epoch.saturating_add(1),
             &new.recipient(),
             &new.commitment(),
         );
@@ -118,7 +127,7 @@ impl Vault {
         });
         let next = Keyring {
             name: list.name,
-            epoch: list.epoch + 1,
+            epoch: list.epoch.saturating_add(1),
             recipient: new.recipient(),
             commitment: new.commitment(),
             prefixes: list.prefixes,
@@ -130,6 +139,9 @@ impl Vault {
         let past_age = encrypt_keyring(&old, rekey.now, &[identity.recipient()])?;
         let past_path = Keyring::past_path(&next.name, list.epoch);
         let text = next.seal(&new)?;
+        let mark = new.commitment().to_string();
+        let state = self.state.root();
+        state.write(BEGUN, mark.as_bytes(), Existing::Replace, Durable::Now)?;
         for (path, bytes) in [
             (past_path.as_str(), past_age.as_bytes()),
             (NEXT_AGE, next_age.as_bytes()),
@@ -213,6 +225,7 @@ impl Vault {
         self.root.remove(NEXT_LIST)?;
         self.root.sync_dir("keys")?;
         self.root.remove(NEXT_AGE)?;
+        self.state.root().remove(BEGUN)?;
         self.set_settings(config, true);
         let epoch = turn.list.epoch;
         self.keys = Some(turn.new);
@@ -270,7 +283,8 @@ impl Vault {
         let is_pinned = self.pinned().is_some_and(|trusted| {
             trusted.commitment == old.commitment() || trusted.commitment == new.commitment()
         });
-        match is_vouched && is_pinned {
+        let is_ours = self.begun() == Some(new.commitment().to_string());
+        match is_vouched && is_pinned && is_ours {
             true => Ok(Turn { list, old, new }),
             false => Err(forged()),
         }

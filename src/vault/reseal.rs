@@ -281,6 +281,14 @@ impl Vault {
         let Ok((bytes, _)) = self.root.read(path, value::MAX) else {
             return false;
         };
-        open_value(&bytes, &binding, &turn.new).is_ok()
+        // Anyone can encrypt to the vault: it must be the very value, too.
+        let content = record.state.versions.get(id).map(|meta| meta.content);
+        let (Ok(opened), Some(Content::Value { kind, digest })) =
+            (open_value(&bytes, &binding, &turn.new), content)
+        else {
+            return false;
+        };
+        let found = turn.new.digest(&opened.value);
+        opened.value.kind() == kind && found.is_ok_and(|found| found == digest)
     }
 }

@@ -117,6 +117,10 @@ impl Vault {
         let pin = self.state.pin()?;
         let trusted = pin.as_ref().and_then(|pin| pin.keyrings.get(name));
         let fingerprint = keys.commitment().fingerprint();
+        // What a person was told, whatever this clone trusts so far.
+        if accepted.is_some_and(|text| text != fingerprint) {
+            return Err(VaultError::OtherFingerprint { found: fingerprint });
+        }
         if let Some(trusted) = trusted
             && trusted.commitment != keys.commitment()
             && accepted.is_none()
@@ -135,11 +139,10 @@ impl Vault {
         let checked = trusted.map(|trusted| self.check_pinned(&keyring, &keys, trusted));
         let checked = match checked.transpose() {
             Err(VaultError::Locked) => return Err(VaultError::Locked),
-            Err(_) if accepted == Some(fingerprint.as_str()) => None,
+            // A fingerprint is of keys; it says nothing of who is on the list.
+            Err(error @ VaultError::OldMembers { .. }) => return Err(error),
+            Err(_) if accepted.is_some() => None,
             Err(error) => return Err(error),
-            Ok(None) if accepted.is_some_and(|text| text != fingerprint) => {
-                return Err(VaultError::OtherFingerprint { found: fingerprint });
-            }
             Ok(checked) => checked,
         };
         let (config, hash) = read_config(&self.root, Some(&keys))?;

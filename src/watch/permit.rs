@@ -124,7 +124,7 @@ fn has_work(plan: &Plan, records: &BTreeMap<SecretName, Record>) -> bool {
     let names = plan.secrets.keys().chain(records.keys());
     names.into_iter().any(|name| {
         let one = plan.secrets.get(name).unwrap_or(&nothing);
-        if !one.actions.is_empty() {
+        if !one.actions.is_empty() || one.looks_again() {
             return true;
         }
         if one

@@ -95,8 +95,7 @@ impl Trust {
         };
         let typed = typed.trim().to_lowercase();
         vault.unlock_trusting(own.member(), &typed)?;
-        ctx.ui
-            .status(&format!("This clone trusts {} now", sight.fingerprint));
+        ctx.ui.status(&format!("This clone trusts {typed} now"));
         DONE
     }
 }

@@ -139,9 +139,13 @@ fn own(three: Three<'_, RemoteBase>, side: Side) -> BTreeMap<OwnField, Halves> {
                 ours: &here,
                 theirs: &there,
             };
-            let halves = both.or(|| match side {
-                Side::Ours => both.ours,
-                Side::Theirs => both.theirs,
+            // What was set here and waits is somebody's wish: the next sync asks.
+            let wish = |h: &Option<&Halves>| h.is_some_and(|h| h.here.is_some());
+            let halves = both.or(|| match (wish(both.ours), wish(both.theirs), side) {
+                (true, false, _) | (true, true, _) => both.ours,
+                (false, true, _) => both.theirs,
+                (false, false, Side::Ours) => both.ours,
+                (false, false, Side::Theirs) => both.theirs,
             });
             halves.map(|halves| (field, halves.clone()))
         })

@@ -61,6 +61,12 @@ pub(super) fn conflicts(
                 for rival in rivals.into_iter().flatten() {
                     note(contested, rival, &conflict.base);
                 }
+            // One id with two contents is that whatever the label has come to.
+            } else if conflict.is_alarm() {
+                kept.insert(Conflict {
+                    ours: text(&united.state, field),
+                    ..conflict.clone()
+                });
             // What a remote disagrees with is what the vault has: the side that did not
             // get its way has nothing to ask.
             } else if text(&side.state, field) == text(&united.state, field) {

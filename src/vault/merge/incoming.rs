@@ -78,6 +78,18 @@ impl Vault {
             };
             if path == list {
                 new_epoch = self.is_other_epoch(&bytes);
+                let head = repo.head().and_then(|head| head.peel_to_commit());
+                let has_own = head.is_ok_and(|head| {
+                    let theirs = git2::Oid::from_str(commit);
+                    let ahead = theirs.and_then(|t| repo.graph_descendant_of(t, head.id()));
+                    !ahead.is_ok_and(|ahead| ahead)
+                });
+                if new_epoch && has_own {
+                    let why = "it is of other keys, and this branch has commits of its own, \
+                               which are of the old ones: put what they changed aside, and \
+                               make it again on top of what was pushed";
+                    refused.insert(Escaped(path).to_string(), why.to_owned());
+                }
             }
             others.push((path.to_owned(), bytes));
         }
@@ -177,6 +189,8 @@ fn place(path: &str, mode: FileMode) -> Result<(), String> {
         "keys" => {
             path.matches('/').count() == 1
                 && name.bytes().all(is_plain)
+                // While a rekey runs, and in one work tree alone.
+                && !name.contains(".next.")
                 && (name.ends_with(".toml") || name.ends_with(".age"))
         }
         "secrets" if name.ends_with(".age") => layout::parse_value_file(name).is_ok(),
