@@ -68,17 +68,11 @@ pub(super) fn reconcile(
     whole
 }
 
-/// What one remote's plan copies goes before what another's writes: no label moves
-/// anywhere before every value is here (sync.md K1).
-fn copies_first(actions: &mut Vec<Action>) {
-    let copy = |a: &Action| a.on == Side::Local && matches!(a.change, Change::AddVersion { .. });
-    let (copies, rest): (Vec<_>, Vec<_>) = std::mem::take(actions).into_iter().partition(copy);
-    let at = rest.iter().position(|a| a.on != Side::Local);
-    let mut rest = rest;
-    let there = rest.split_off(at.unwrap_or(rest.len()));
-    actions.extend(rest);
-    actions.extend(copies);
-    actions.extend(there);
+/// What one remote's plan copies and keeps goes before what another's writes: no label
+/// moves anywhere before every value is here (sync.md K1). Stable, so each remote's own
+/// order stays.
+fn copies_first(actions: &mut [Action]) {
+    actions.sort_by_key(|a| a.on != Side::Local);
 }
 
 /// The remote is made like the vault.

@@ -265,8 +265,8 @@ fn a_rekey_begun_by_somebody_without_the_keys_is_none() {
     fs::write(root.join(NEXT_AGE), age.as_bytes()).unwrap();
     fs::write(root.join("keys/default.1.age"), past.as_bytes()).unwrap();
     fs::write(root.join(NEXT_LIST), list.seal(&keys).unwrap()).unwrap();
-    let error = fixture.reopen().unlock(&fixture.member).unwrap_err();
-    assert!(matches!(error, VaultError::RekeyUnderWay { .. }), "{error}");
+    // This clone has begun none, so there is none.
+    fixture.reopen().unlock(&fixture.member).unwrap();
     let before = age_files(&fixture);
     let error = fixture
         .reopen()

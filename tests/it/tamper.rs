@@ -467,6 +467,40 @@ fn a_keyring_that_nothing_vouches_for_opens_nothing() {
     }
 }
 
+/// Files under the names of a rekey's, pushed by anybody who has the vault's own.
+#[test]
+fn a_rekey_that_this_clone_did_not_begin_is_none() {
+    let home = house();
+    let settings = home.vault().join("strongroom.toml");
+    let old = fs::read(&settings).unwrap();
+    home.ok(&["rekey", "--yes"], b"");
+    let keys = home.vault().join("keys");
+    for ending in ["toml", "age"] {
+        let (from, to) = (
+            format!("default.{ending}"),
+            format!("default.next.{ending}"),
+        );
+        fs::copy(keys.join(from), keys.join(to)).unwrap();
+    }
+    ends(&home, &["status"], 0, "");
+    assert!(tried(&home, &["get", "prod/db"]).status.success());
+    // With settings of the epoch before: nothing makes them genuine again.
+    fs::write(&settings, &old).unwrap();
+    ends(&home, &["get", "prod/db"], INTEGRITY, "strongroom.toml");
+    ends(&home, &["rekey", "--yes"], INTEGRITY, "strongroom.toml");
+    assert_eq!(fs::read(&settings).unwrap(), old);
+}
+
+#[test]
+fn a_fingerprint_that_was_typed_must_be_the_keyrings() {
+    let home = house();
+    ends(&home, &["status"], 0, "");
+    assert!(tried(&home, &["get", "prod/db"]).status.success());
+    let wrong = "0000-1111-2222-3333-4444";
+    ends(&home, &["trust", "--fingerprint", wrong], INTEGRITY, "");
+    assert!(tried(&home, &["get", "prod/db"]).status.success());
+}
+
 #[test]
 fn an_old_epoch_opens_nothing() {
     let home = house();

@@ -20,6 +20,25 @@ fn row(way: Direction, here: &str, there: There<'_>, expected: &str) {
     assert_eq!(render(&plan), expected, "{here}");
 }
 
+/// What a mirror copies is safe before any remote is written to, whichever comes first.
+#[test]
+fn copies_come_before_every_remote() {
+    let both = [Direction::TwoWay, Direction::MirrorOut];
+    let (_, plan) = mirrored(
+        &both,
+        "CUR=2 2<1 v1",
+        &[
+            There("CUR=1", "CUR=1", "CUR<1", "CUR=1"),
+            There("CUR=1", "CUR=1", "CUR<1", "CUR=3"),
+        ],
+    );
+    let steps = render(&plan);
+    assert!(
+        steps.starts_with("v: copy version 3; a: add version 2; a: move CUR from 1 to 2; b: "),
+        "{steps}"
+    );
+}
+
 #[test]
 fn a_change_there_is_overwritten_by_a_mirror_out() {
     let out = |here, there, expected| row(Direction::MirrorOut, here, there, expected);

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{Three, parts, unite};
 use crate::model::{
-    Attributes, Author, Change, Class, Content, Digest, Field, Kind, Lifecycle, Origin, Pair,
-    Record, RemoteBase, RemoteName, StagingLabel, Timestamp, VersionId, VersionMeta,
+    Attributes, Author, Change, Class, Conflict, Content, Digest, Field, Kind, Lifecycle, Origin,
+    Pair, Record, RemoteBase, RemoteName, StagingLabel, Timestamp, VersionId, VersionMeta,
 };
 use crate::plan::{Choice, resolve};
 
@@ -482,7 +482,7 @@ fn m6_the_loser_of_a_push_holds_a_recorded_conflict() {
     let o = Clone_::new().and(10, &[Op::Agree]);
     let a = o.and(20, &[Op::Put, Op::Agree]);
     let mut b = o.and(40, &[Op::Put]);
-    b.record.conflicts.push(crate::model::Conflict {
+    b.record.conflicts.push(Conflict {
         remote: prod(),
         field: Field::Label(StagingLabel::current()),
         class: Class::Edit,
@@ -566,6 +566,34 @@ fn one_name_made_twice() {
         let united = unite(base, &a.record, &b.record).unwrap();
         assert_eq!(united.conflicts.len(), 1);
         assert_eq!(united.state.versions.len(), 3);
+    }
+}
+
+/// Whatever the other clone made of the label meanwhile, and as of what the vault has.
+#[test]
+fn an_alarm_stays() {
+    let o = Clone_::new();
+    let mut alice = o.record.clone();
+    let field = Field::Label(StagingLabel::current());
+    alice.conflicts.push(Conflict {
+        remote: prod(),
+        field: field.clone(),
+        class: Class::Integrity,
+        base: None,
+        ours: Some(id(1).as_str().to_owned()),
+        theirs: Some(id(9).as_str().to_owned()),
+    });
+    let mut bob = Clone_::new();
+    bob.put(4, StagingLabel::current(), Author::Here);
+    for (a, b) in [(&alice, &bob.record), (&bob.record, &alice)] {
+        let united = unite(Some(&o.record), a, b).unwrap();
+        assert_eq!(united.state.current(), Some(&id(4)));
+        let alarms: Vec<&Conflict> = united.conflicts.iter().filter(|c| c.is_alarm()).collect();
+        let ours = Some(id(4).as_str().to_owned());
+        assert!(
+            matches!(alarms.as_slice(), [one] if one.ours == ours),
+            "{alarms:?}"
+        );
     }
 }
 
