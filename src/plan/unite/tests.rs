@@ -577,7 +577,7 @@ fn an_alarm_stays() {
     let field = Field::Label(StagingLabel::current());
     alice.conflicts.push(Conflict {
         remote: prod(),
-        field: field.clone(),
+        field,
         class: Class::Integrity,
         base: None,
         ours: Some(id(1).as_str().to_owned()),
