@@ -27,12 +27,12 @@ pub(crate) fn measure<T>(what: &str, stores: &[&MemoryStore], act: impl FnOnce()
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let fields: Vec<u64> = after
-        .split_whitespace()
-        .filter_map(|f| f.parse().ok())
-        .collect();
-    let ticks = fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0);
-    Duration::from_millis(ticks * 10)
+    // Without a terminal one of the fields is negative; the first is a letter.
+    let field = |n: usize| -> u64 {
+        let text = after.split_whitespace().nth(n - 3);
+        text.and_then(|f| f.parse().ok()).unwrap_or(0)
+    };
+    Duration::from_millis((field(14) + field(15)) * 10)
 }
 
 /// The most memory this process has had, in MiB (proc(5), status, VmHWM).
