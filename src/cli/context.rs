@@ -350,6 +350,7 @@ impl Context {
     /// Unlocks an open vault with an identity.
     pub fn unlock_as(&self, vault: &mut Vault, identity: &dyn Member) -> Result<(), CommandError> {
         self.say_trust(vault.unlock(identity)?);
+        self.say_old_settings(vault);
         Ok(())
     }
 
@@ -373,6 +374,7 @@ impl Context {
         match vault.unlock_with(keys) {
             Ok(trust) => {
                 self.say_trust(trust);
+                self.say_old_settings(vault);
                 Ok(true)
             }
             // It locked just now, or what it holds is another clone's keyring.
@@ -394,6 +396,13 @@ impl Context {
                 "The vault has new keys (epoch {epoch}); the keys trusted so far vouch for them"
             )),
             Trust::Pinned | Trust::Accepted => {}
+        }
+    }
+
+    /// Says so when the settings that now count are older than this clone has seen.
+    fn say_old_settings(&self, vault: &Vault) {
+        if let Err(error) = vault.refuse_old_settings() {
+            self.ui.warn(&error.to_string());
         }
     }
 
@@ -656,6 +665,8 @@ impl Context {
             )
             .hint("run a command that unlocks the vault first, such as: strongroom remote ls --verify"));
         }
+        // They say which account that is.
+        vault.refuse_old_settings()?;
         Ok(())
     }
 

@@ -191,8 +191,11 @@ impl From<VaultError> for CommandError {
             VaultError::OldEpoch { .. } | VaultError::OldMembers { .. } => Some(
                 "someone put an old state back, or this is an old commit; get the newest with: git pull",
             ),
-            VaultError::GoneBack { .. } => Some(
+            VaultError::GoneBack { .. } | VaultError::OldSettings { .. } => Some(
                 "someone put an old state back, or this is an old commit; if it is meant to be: strongroom trust --rollback",
+            ),
+            VaultError::DamagedMark { .. } => Some(
+                "see by git log that nothing old was put back, then begin it anew with: strongroom trust --rollback",
             ),
             VaultError::OtherFingerprint { .. } => {
                 Some("do not use this vault before you know why; ask a member")

@@ -171,6 +171,19 @@ pub enum VaultError {
         /// Their names, sorted.
         names: Vec<String>,
     },
+    /// Settings that this clone has seen replaced.
+    #[error("{}: the settings went back in time: this clone has seen newer ones", .path.display())]
+    OldSettings {
+        /// The settings.
+        path: PathBuf,
+    },
+    /// What this clone has seen so far is not known any more, so nothing tells whether
+    /// something went back.
+    #[error("{}: damaged; what this clone has seen of the vault is not known", .path.display())]
+    DamagedMark {
+        /// The mark, in the clone's own state.
+        path: PathBuf,
+    },
     /// git is in the middle of something.
     #[error("git is in the middle of {0}")]
     GitBusy(&'static str),
@@ -293,6 +306,8 @@ impl VaultError {
             | Self::OtherFingerprint { .. }
             | Self::Unsound { .. }
             | Self::GoneBack { .. }
+            | Self::OldSettings { .. }
+            | Self::DamagedMark { .. }
             | Self::Ledger { .. }
             | Self::OtherVault { .. }
             | Self::Metadata { .. }

@@ -183,8 +183,9 @@ impl Vault {
         Ok(back.into_iter().collect())
     }
 
-    /// Refuses while secrets have gone back in time.
+    /// Refuses while the settings or secrets have gone back in time.
     pub fn refuse_gone_back(&self) -> Result<(), VaultError> {
+        self.refuse_old_settings()?;
         let names = self.gone_back()?;
         match names.is_empty() {
             true => Ok(()),
@@ -193,9 +194,17 @@ impl Vault {
     }
 
     /// Takes the vault as it is now for the newest state: a person decided so. Gives
-    /// the secrets that had gone back.
+    /// the secrets that had gone back, and before them the settings' file if it had.
     pub fn accept_gone_back(&self) -> Result<Vec<String>, VaultError> {
-        self.need_keys()?;
+        let settings = self.accept_old_settings()?;
+        let mut back = self.accept_secrets()?;
+        if settings {
+            back.insert(0, super::CONFIG.to_owned());
+        }
+        Ok(back)
+    }
+
+    fn accept_secrets(&self) -> Result<Vec<String>, VaultError> {
         let back = self.gone_back()?;
         if back.is_empty() {
             return Ok(back);

@@ -26,6 +26,7 @@ mod presence;
 mod raw;
 mod rekey;
 mod reseal;
+mod settings_mark;
 mod sights;
 mod state;
 #[cfg(test)]
@@ -173,7 +174,8 @@ impl Vault {
     /// Reads the settings anew and verifies them: another process may have changed
     /// them since. Needs the keys.
     pub fn reread_settings(&self) -> Result<(), VaultError> {
-        let (config, _) = read_config(&self.root, Some(self.need_keys()?))?;
+        let (config, hash) = read_config(&self.root, Some(self.need_keys()?))?;
+        self.see_settings(hash)?;
         self.set_settings(config, true);
         Ok(())
     }

@@ -198,6 +198,7 @@ impl Vault {
         }
         let (config, hash) = read_config(&self.root, Some(&turn.new))?;
         view::forget_digests(&self.state)?;
+        self.wrote_settings(hash)?;
         self.state.set_pin(&Pin {
             vault_id: config.vault_id.clone(),
             config: hash,

@@ -538,6 +538,7 @@ impl Transaction<'_> {
         let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let root = &self.vault.root;
         if *self.vault.config() != config {
+            self.vault.refuse_old_settings()?;
             if self.vault.is_audited() {
                 self.deeds.push(AuditEntry {
                     deed: Deed::Settings,
@@ -556,6 +557,7 @@ impl Transaction<'_> {
             && pin.config != hash
         {
             pin.config = hash;
+            self.vault.wrote_settings(hash)?;
             self.vault.state.set_pin(&pin)?;
         }
         self.vault.set_settings(config, true);

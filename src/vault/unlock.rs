@@ -146,6 +146,7 @@ impl Vault {
             Ok(checked) => checked,
         };
         let (config, hash) = read_config(&self.root, Some(&keys))?;
+        self.see_settings(hash)?;
         let trust = match checked {
             Some(None) => Trust::Pinned,
             Some(Some(epoch)) => Trust::Vouched { epoch },

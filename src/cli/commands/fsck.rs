@@ -75,6 +75,10 @@ impl Fsck {
                 Escaped(reason).to_string(),
             ));
         }
+        if let Err(error) = vault.refuse_old_settings() {
+            let place = "strongroom.toml";
+            findings.push(Finding::new("gone back", place, error.to_string()));
+        }
         for name in vault.gone_back()? {
             let what = "it is older than this clone has seen it";
             findings.push(Finding::new("gone back", Escaped(&name).to_string(), what));

@@ -124,6 +124,7 @@ impl Status {
             }));
         }
         let back = vault.gone_back()?;
+        let old_settings = vault.settings_gone_back()?;
         let offboardings = vault.offboardings(&loaded);
         if let Err(error) = &offboardings {
             ctx.ui.warn(&error.to_string());
@@ -147,6 +148,7 @@ impl Status {
                 "Stale": stale.iter().map(freshness::Stale::json).collect::<Vec<_>>(),
                 "Watch": watch,
                 "WentBack": back,
+                "SettingsWentBack": old_settings,
                 "ToRotate": to_rotate.len(),
             }))?;
             return DONE;
@@ -180,6 +182,10 @@ impl Status {
                 "{name}: one version id has two contents; nothing is written to it anywhere until it is resolved"
             ))?;
         }
+        if old_settings {
+            ctx.ui
+                .line("the settings went back in time: this clone has seen newer ones")?;
+        }
         if !back.is_empty() {
             let shown: Vec<String> = back.iter().map(|n| Escaped(n).to_string()).collect();
             ctx.ui.line(&format!(
@@ -187,6 +193,8 @@ impl Status {
                 count(back.len(), "secret"),
                 shown.join(", ")
             ))?;
+        }
+        if old_settings || !back.is_empty() {
             ctx.ui
                 .hint("nothing is synced until it is right again, or meant so: strongroom trust --rollback");
         }

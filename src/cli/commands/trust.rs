@@ -7,6 +7,7 @@ use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
 use crate::model::Escaped;
+use crate::vault::VaultError;
 
 /// See the vault's fingerprint, and accept what this clone does not trust
 ///
@@ -14,8 +15,8 @@ use crate::model::Escaped;
 /// one vouches for. Where a vault has another, this shows its fingerprint; ask a member
 /// for theirs (strongroom members ls), and accept yours only if it is the same.
 ///
-/// With --rollback it accepts secrets that are older than this clone has seen them, as
-/// after a restored backup.
+/// With --rollback it accepts secrets and settings that are older than this clone has
+/// seen them, as after a restored backup.
 ///
 /// Ends with 7 if there is something that is not accepted.
 ///
@@ -25,7 +26,7 @@ pub struct Trust {
     /// Accept the keyring that has this fingerprint
     #[arg(long, value_name = "FINGERPRINT", conflicts_with = "rollback")]
     fingerprint: Option<String>,
-    /// Accept the secrets as they are, although this clone has seen newer states
+    /// Accept the secrets and settings as they are, although this clone has seen newer states
     #[arg(long)]
     rollback: bool,
 }
@@ -80,10 +81,7 @@ impl Trust {
             None => None,
         };
         let Some(typed) = typed else {
-            let back = vault.gone_back()?;
-            if !back.is_empty() {
-                return Err(crate::vault::VaultError::GoneBack { names: back }.into());
-            }
+            vault.refuse_gone_back()?;
             return match sight.is_accepted || is_new {
                 true => DONE,
                 false => Err(CommandError::new(
@@ -102,20 +100,38 @@ impl Trust {
 
 fn rollback(ctx: &Context) -> CommandResult {
     let vault = ctx.unlocked()?;
-    let names = vault.gone_back()?;
-    if names.is_empty() {
-        ctx.ui.status("Nothing went back in time");
-        return DONE;
-    }
+    let names = match vault.refuse_gone_back() {
+        Ok(()) => {
+            ctx.ui.status("Nothing went back in time");
+            return DONE;
+        }
+        Err(error @ VaultError::DamagedMark { .. }) => {
+            ctx.ui.warn(&error.to_string());
+            Vec::new()
+        }
+        Err(VaultError::OldSettings { path }) => {
+            ctx.ui.line(&path.display().to_string())?;
+            vault.gone_back().or_else(unless_damaged)?
+        }
+        Err(VaultError::GoneBack { names }) => names,
+        Err(error) => return Err(error.into()),
+    };
     for name in &names {
         ctx.ui.line(&Escaped(name).to_string())?;
     }
-    ctx.ui.confirm(&format!(
-        "Take {} as they are now, although this clone has seen newer states?",
-        count(names.len(), "secret")
-    ))?;
+    ctx.ui.confirm(
+        "Take the vault as it is now for the newest, although this clone has seen newer states?",
+    )?;
     let accepted = vault.accept_gone_back()?;
     ctx.ui
-        .status(&format!("Accepted {}", count(accepted.len(), "secret")));
+        .status(&format!("Accepted {}", count(accepted.len(), "file")));
     DONE
+}
+
+/// Nothing is known to have gone back where the mark is damaged.
+fn unless_damaged(error: VaultError) -> Result<Vec<String>, VaultError> {
+    match error {
+        VaultError::DamagedMark { .. } => Ok(Vec::new()),
+        error => Err(error),
+    }
 }
