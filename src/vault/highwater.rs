@@ -9,8 +9,9 @@
 //! may lose its versions; and whatever this clone writes itself is ahead.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,10 @@ const LOG: &str = "highwater.log";
 const MAGIC: &str = "strongroom-highwater/1";
 /// The largest mark that is read, in bytes.
 const MAX: usize = 1 << 31;
+/// The longest log that is not folded in by the next writer, in bytes.
+const LONG: usize = 1 << 22;
+/// The longest note of the log, in bytes.
+const MAX_NOTE: usize = 1 << 20;
 /// How many former states of a secret are remembered.
 const DEPTH: usize = 64;
 
@@ -104,17 +109,17 @@ impl Seen {
 }
 
 impl Marks {
-    /// Folds in what was written here since; what was lost before stays lost.
-    fn fold(&mut self, mut log: &[u8]) {
-        while let Some((len, rest)) = log.split_first_chunk::<4>() {
-            let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
-            let Some((note, rest)) = rest.split_at_checked(len) else {
-                return;
-            };
-            log = rest;
-            let Ok(note) = postcard::from_bytes::<Note>(note) else {
-                return;
-            };
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let marks: Self = postcard::from_bytes(bytes).ok()?;
+        (marks.magic == MAGIC).then_some(marks)
+    }
+
+    /// Folds in what was written here since; what was lost before stays lost. `None` if
+    /// the log is damaged. A last note that was cut off is one that a crash kept from
+    /// being written.
+    fn fold(&mut self, log: &[u8]) -> Option<()> {
+        for note in Notes(log) {
+            let note: Note = postcard::from_bytes(note.ok()?).ok()?;
             let Some(held) = note.held else {
                 self.secrets.remove(&note.name);
                 continue;
@@ -130,7 +135,36 @@ impl Marks {
             seen.held.extend(lost);
             seen.known.extend(note.known);
         }
+        Some(())
     }
+}
+
+/// The notes of a log as they lie there, each behind its length; an error for a length
+/// that no note has. It ends before a note that was cut off.
+struct Notes<'l>(&'l [u8]);
+
+impl<'l> Iterator for Notes<'l> {
+    type Item = Result<&'l [u8], ()>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (len, rest) = self.0.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
+        if len > MAX_NOTE {
+            self.0 = &[];
+            return Some(Err(()));
+        }
+        let (note, rest) = rest.split_at_checked(len)?;
+        self.0 = rest;
+        Some(Ok(note))
+    }
+}
+
+/// How much of a log is whole notes, in bytes.
+fn whole(log: &[u8]) -> usize {
+    Notes(log)
+        .map_while(Result::ok)
+        .map(|note| note.len() + 4)
+        .sum()
 }
 
 /// One note of the log.
@@ -159,7 +193,11 @@ impl Vault {
     /// needed, and only files that changed are read.
     pub fn gone_back(&self) -> Result<Vec<String>, VaultError> {
         let loaded = self.load()?;
-        let marks = self.marks();
+        // Else one process could fold the log in between the two files' readings. Where
+        // the state cannot be written to, nobody does.
+        let lock = self.lock_marks().ok();
+        let marks = self.marks()?;
+        drop(lock);
         if marks.secrets.is_empty() {
             return Ok(Vec::new());
         }
@@ -205,11 +243,15 @@ impl Vault {
     }
 
     fn accept_secrets(&self) -> Result<Vec<String>, VaultError> {
-        let back = self.gone_back()?;
+        let back = match self.gone_back() {
+            Err(VaultError::DamagedMark { path }) => return self.begin_anew(&path),
+            back => back?,
+        };
         if back.is_empty() {
             return Ok(back);
         }
-        let mut marks = self.marks();
+        let _lock = self.lock_marks()?;
+        let mut marks = self.marks()?;
         let entries = self.cached_entries();
         let now: BTreeMap<&str, &Entry> = entries
             .iter()
@@ -230,10 +272,28 @@ impl Vault {
         Ok(back)
     }
 
+    /// Replaces a damaged mark by one of the vault as it is. Gives the damaged file.
+    fn begin_anew(&self, damaged: &Path) -> Result<Vec<String>, VaultError> {
+        let mut marks = Marks::default();
+        for entry in self.cached_entries().iter().filter(|entry| entry.verified) {
+            let seen = Seen::first(short(&entry.hash), &entry.record);
+            let name = entry.record.name.as_str().to_owned();
+            marks.secrets.insert(name, seen);
+        }
+        let _lock = self.lock_marks()?;
+        self.write_marks(&marks, Durable::Now)?;
+        Ok(vec![damaged.display().to_string()])
+    }
+
     /// Raises the mark over what was read and verified. What went back leaves it where
-    /// it is.
+    /// it is, and so does a damaged mark: a person begins it anew.
     pub(super) fn raise_mark(&self, entries: &[Entry]) {
-        let mut marks = self.marks();
+        let Ok(_lock) = self.lock_marks() else {
+            return;
+        };
+        let Ok(mut marks) = self.marks() else {
+            return;
+        };
         let mut news = false;
         for entry in entries.iter().filter(|entry| entry.verified) {
             let state = short(&entry.hash);
@@ -281,24 +341,63 @@ impl Vault {
             bytes.extend(len.to_le_bytes());
             bytes.extend(note);
         }
-        if !bytes.is_empty() {
-            let path = self.state.root().full(LOG);
-            let mut options = std::fs::OpenOptions::new();
-            let file = options.append(true).create(true).mode(0o600).open(path);
-            drop(file.and_then(|mut file| file.write_all(&bytes)));
+        if bytes.is_empty() {
+            return;
+        }
+        let Ok(_lock) = self.lock_marks() else {
+            return;
+        };
+        // A note that is not written costs one notice.
+        let len = self.append(&bytes).unwrap_or_default();
+        if len > LONG
+            && let Ok(marks) = self.marks()
+        {
+            drop(self.write_marks(&marks, Durable::Later));
         }
     }
 
-    fn marks(&self) -> Marks {
-        let bytes = self.state.root().read(FILE, MAX);
-        let marks = bytes.ok().and_then(|(bytes, _)| {
-            let marks: Marks = postcard::from_bytes(&bytes).ok()?;
-            (marks.magic == MAGIC).then_some(marks)
-        });
-        let mut marks = marks.unwrap_or_default();
-        let log = self.state.root().read(LOG, MAX);
-        marks.fold(&log.map(|(bytes, _)| bytes).unwrap_or_default());
-        marks
+    /// Appends notes behind the last whole one, all of them or none. Gives the log's
+    /// length.
+    fn append(&self, notes: &[u8]) -> std::io::Result<usize> {
+        let path = self.state.root().full(LOG);
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        let mut file = options.open(path)?;
+        let mut log = Vec::new();
+        file.read_to_end(&mut log)?;
+        let end = whole(&log);
+        // A damaged log stays as it is, to be told.
+        let is_cut = end < log.len() && Notes(&log).all(|note| note.is_ok());
+        let keep = if is_cut { end } else { log.len() };
+        if is_cut {
+            file.set_len(keep as u64)?;
+        }
+        if let Err(error) = file.write_all(notes) {
+            file.set_len(keep as u64)?;
+            return Err(error);
+        }
+        Ok(keep + notes.len())
+    }
+
+    /// The marks with what was written here since. Whoever is to write them holds their
+    /// lock.
+    fn marks(&self) -> Result<Marks, VaultError> {
+        let root = self.state.root();
+        let read = |file| match root.read(file, MAX) {
+            Ok((bytes, _)) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        };
+        let damaged = |file| VaultError::DamagedMark {
+            path: root.full(file),
+        };
+        let mut marks = match read(FILE)? {
+            Some(bytes) => Marks::decode(&bytes).ok_or_else(|| damaged(FILE))?,
+            None => Marks::default(),
+        };
+        let log = read(LOG)?.unwrap_or_default();
+        marks.fold(&log).ok_or_else(|| damaged(LOG))?;
+        Ok(marks)
     }
 
     fn write_marks(&self, marks: &Marks, durable: Durable) -> Result<(), VaultError> {

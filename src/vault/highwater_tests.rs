@@ -131,3 +131,63 @@ fn a_file_that_git_lost_is_noticed() {
     fs::remove_file(fixture.root().join("secrets/b.toml")).unwrap();
     assert_eq!(back(&fixture.unlocked()), ["b"]);
 }
+
+#[test]
+fn a_damaged_mark_is_told_until_a_person_begins_it_anew() {
+    let fixture = fixture();
+    fixture.unlocked().load().unwrap();
+    for file in ["highwater", "highwater.log"] {
+        let path = fixture.vault.state_dir().join(file);
+        for damaged in [&b"x"[..], &[0; 4096], &[255; 64]] {
+            // Few bytes at the log's end are what a crash cut off.
+            if file == "highwater.log" && damaged == b"x" {
+                continue;
+            }
+            fs::write(&path, damaged).unwrap();
+            let error = fixture.unlocked().gone_back().unwrap_err();
+            assert!(
+                matches!(&error, VaultError::DamagedMark { path: p } if *p == path),
+                "{error}"
+            );
+            // Neither reading nor writing makes a new one of it.
+            fixture.put("c", u32::from(damaged[0]) + 7, "x");
+            let error = fixture.unlocked().refuse_gone_back().unwrap_err();
+            assert!(error.is_integrity(), "{error}");
+            let accepted = fixture.unlocked().accept_gone_back().unwrap();
+            assert_eq!(accepted, [path.display().to_string()]);
+            assert!(back(&fixture.unlocked()).is_empty());
+            let mut tx = fixture.begin();
+            tx.remove(&name("c"));
+            tx.commit("gone", Durability::Each).unwrap();
+        }
+    }
+    // The new one holds.
+    git(
+        &fixture.root(),
+        &["checkout", "-q", ":/put", "--", "secrets"],
+    );
+    fs::remove_file(fixture.root().join("secrets/b.toml")).unwrap();
+    assert_eq!(back(&fixture.unlocked()), ["b"]);
+}
+
+#[test]
+fn a_note_that_a_crash_cut_off_harms_no_other() {
+    let fixture = fixture();
+    fixture.unlocked().load().unwrap();
+    let log = fixture.vault.state_dir().join("highwater.log");
+    fixture.put("a", 3, "three");
+    let bytes = fs::read(&log).unwrap();
+    let mark = fixture.vault.state_dir().join("highwater");
+    let forget = || drop(fs::remove_file(&mark));
+    for cut in [1, bytes.len() / 2, bytes.len() - 1] {
+        forget();
+        fs::write(&log, &bytes[..cut]).unwrap();
+        assert!(back(&fixture.unlocked()).is_empty(), "{cut}");
+    }
+    forget();
+    fs::write(&log, [bytes.as_slice(), &bytes[..9]].concat()).unwrap();
+    let mut tx = fixture.begin();
+    tx.remove(&name("b"));
+    tx.commit("gone", Durability::Each).unwrap();
+    assert!(back(&fixture.unlocked()).is_empty());
+}

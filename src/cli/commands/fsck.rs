@@ -12,7 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::show::count;
 use crate::model::{Escaped, Lifecycle, Record, SecretName, VersionId};
 use crate::store::Progress;
-use crate::vault::{FileReport, Loaded, Vault};
+use crate::vault::{FileReport, Loaded, Vault, VaultError};
 
 /// Check everything in the vault
 ///
@@ -79,7 +79,16 @@ impl Fsck {
             let place = "strongroom.toml";
             findings.push(Finding::new("gone back", place, error.to_string()));
         }
-        for name in vault.gone_back()? {
+        let back = match vault.gone_back() {
+            Err(VaultError::DamagedMark { path }) => {
+                let what = "damaged; what this clone has seen of the vault is not known";
+                let place = path.display().to_string();
+                findings.push(Finding::new("gone back", place, what));
+                Vec::new()
+            }
+            back => back?,
+        };
+        for name in back {
             let what = "it is older than this clone has seen it";
             findings.push(Finding::new("gone back", Escaped(&name).to_string(), what));
         }
@@ -154,6 +163,10 @@ fn answer(
     if has("missing") || has("blocked") {
         ctx.ui
             .hint("what git dropped or could not merge comes right with: strongroom merge");
+    }
+    if has("gone back") {
+        ctx.ui
+            .hint("if it is meant to be as it is: strongroom trust --rollback");
     }
     if has("missing") || has("value") || has("blocked") {
         ctx.ui

@@ -11,7 +11,7 @@ use crate::cli::show::{age, count};
 use crate::model::{Conflict, Escaped, RemoteName, SecretName, Sight};
 use crate::plan::{NoteKind, Side};
 use crate::sync::{policy_of, prepare};
-use crate::vault::{Fetched, Loaded, Sights};
+use crate::vault::{Fetched, Loaded, Sights, VaultError};
 
 /// How many changes of what a remote has of its own are named.
 const DRIFT: usize = 10;
@@ -123,8 +123,17 @@ impl Status {
                 "Drift": drift,
             }));
         }
-        let back = vault.gone_back()?;
-        let old_settings = vault.settings_gone_back()?;
+        let damaged = |error: VaultError| match error {
+            VaultError::DamagedMark { .. } => {
+                ctx.ui.warn(&error.to_string());
+                Ok(())
+            }
+            error => Err(error),
+        };
+        let back = vault.gone_back();
+        let back = back.or_else(|error| damaged(error).map(|()| Vec::new()))?;
+        let old_settings = vault.settings_gone_back();
+        let old_settings = old_settings.or_else(|error| damaged(error).map(|()| false))?;
         let offboardings = vault.offboardings(&loaded);
         if let Err(error) = &offboardings {
             ctx.ui.warn(&error.to_string());
