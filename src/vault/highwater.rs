@@ -4,8 +4,8 @@
 //!
 //! A secret has gone back if its file is, byte for byte, one that this clone has seen
 //! and seen replaced, or if a version that bore a label when it was last seen is gone
-//! and none has come that this clone did not know, or if all of it is gone. Versions
-//! without a label may go (`gc`), and those that lost theirs to newer ones; a tombstone
+//! and none has come that this clone did not know and that is not older, or if all of it
+//! is gone. Versions without a label may go (`gc`), and those that lost theirs to newer ones; a tombstone
 //! may lose its versions; and whatever this clone writes itself is ahead.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -47,7 +47,13 @@ struct Seen {
     held: BTreeSet<String>,
     /// Every version that was ever seen.
     known: BTreeSet<String>,
+    /// When the versions in `held` were made, in milliseconds, where that is known. It
+    /// lies behind the rest in the file.
+    #[serde(skip)]
+    dates: Dates,
 }
+
+type Dates = BTreeMap<String, i64>;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Marks {
@@ -80,6 +86,14 @@ fn ids(record: &Record) -> BTreeSet<String> {
     versions.map(|id| id.as_str().to_owned()).collect()
 }
 
+fn dates(record: &Record) -> Dates {
+    let versions = record.state.labels.values().filter_map(|id| {
+        let created = record.state.versions.get(id)?.created?;
+        Some((id.as_str().to_owned(), created.millis()))
+    });
+    versions.collect()
+}
+
 impl Seen {
     fn first(state: State, record: &Record) -> Self {
         Self {
@@ -87,15 +101,31 @@ impl Seen {
             past: Vec::new(),
             held: held(record),
             known: ids(record),
+            dates: dates(record),
         }
     }
 
     fn is_back(&self, state: State, record: &Record) -> bool {
-        let now = ids(record);
         let has_lost = record.state.lifecycle != Lifecycle::Tombstone
-            && !self.held.is_subset(&now)
-            && now.is_subset(&self.known);
+            && !self.held.is_subset(&ids(record))
+            && !self.is_progress(record);
         has_lost || (state != self.latest && self.past.contains(&state))
+    }
+
+    /// Whether a version has come that may be why others went. One that was made before
+    /// those is of a state that this clone jumped over.
+    fn is_progress(&self, record: &Record) -> bool {
+        let versions = &record.state.versions;
+        let is_lost = |id: &&String| !versions.keys().any(|there| there.as_str() == *id);
+        let lost = self.held.iter().filter(is_lost);
+        let newest = lost.filter_map(|id| self.dates.get(id)).max();
+        versions.iter().any(|(id, meta)| {
+            let is_older = match (meta.created, newest) {
+                (Some(created), Some(newest)) => created.millis() < *newest,
+                _ => false,
+            };
+            !is_older && !self.known.contains(id.as_str())
+        })
     }
 
     fn advance(&mut self, state: State) {
@@ -110,8 +140,18 @@ impl Seen {
 
 impl Marks {
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let marks: Self = postcard::from_bytes(bytes).ok()?;
+        let (mut marks, rest): (Self, _) = postcard::take_from_bytes(bytes).ok()?;
+        let dates: BTreeMap<String, Dates> = behind(rest)?;
+        for (name, dates) in dates {
+            marks.secrets.entry(name).and_modify(|s| s.dates = dates);
+        }
         (marks.magic == MAGIC).then_some(marks)
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let dated = self.secrets.iter().filter(|(_, s)| !s.dates.is_empty());
+        let dates: BTreeMap<&str, &Dates> = dated.map(|(n, s)| (n.as_str(), &s.dates)).collect();
+        postcard::to_extend(&dates, postcard::to_stdvec(self)?)
     }
 
     /// Folds in what was written here since; what was lost before stays lost. `None` if
@@ -119,7 +159,8 @@ impl Marks {
     /// being written.
     fn fold(&mut self, log: &[u8]) -> Option<()> {
         for note in Notes(log) {
-            let note: Note = postcard::from_bytes(note.ok()?).ok()?;
+            let (note, rest): (Note, _) = postcard::take_from_bytes(note.ok()?).ok()?;
+            let dates: Dates = behind(rest)?;
             let Some(held) = note.held else {
                 self.secrets.remove(&note.name);
                 continue;
@@ -134,8 +175,18 @@ impl Marks {
             seen.held = held;
             seen.held.extend(lost);
             seen.known.extend(note.known);
+            seen.dates.extend(dates);
+            seen.dates.retain(|id, _| seen.held.contains(id));
         }
         Some(())
+    }
+}
+
+/// What stands behind what earlier versions wrote; they wrote nothing there.
+fn behind<T: Default + serde::de::DeserializeOwned>(rest: &[u8]) -> Option<T> {
+    match rest {
+        [] => Some(T::default()),
+        rest => postcard::from_bytes(rest).ok(),
     }
 }
 
@@ -310,6 +361,7 @@ impl Vault {
                 Some(seen) => {
                     seen.advance(state);
                     seen.held = held(&entry.record);
+                    seen.dates = dates(&entry.record);
                     seen.known.extend(ids(&entry.record));
                     news = true;
                 }
@@ -334,7 +386,9 @@ impl Vault {
                 held: one.record.as_ref().map(held),
                 known: one.record.as_ref().map(ids).unwrap_or_default(),
             };
-            let Ok(note) = postcard::to_stdvec(&note) else {
+            let dates = one.record.as_ref().map(dates).unwrap_or_default();
+            let note = postcard::to_stdvec(&note);
+            let Ok(note) = note.and_then(|note| postcard::to_extend(&dates, note)) else {
                 return;
             };
             let len = u32::try_from(note.len()).unwrap_or(u32::MAX);
@@ -402,7 +456,7 @@ impl Vault {
 
     fn write_marks(&self, marks: &Marks, durable: Durable) -> Result<(), VaultError> {
         let damaged = |_| self.state.damaged(FILE);
-        let bytes = postcard::to_stdvec(marks).map_err(damaged)?;
+        let bytes = marks.encode().map_err(damaged)?;
         let root = self.state.root();
         root.write(FILE, &bytes, Existing::Replace, durable)?;
         root.remove(LOG)?;

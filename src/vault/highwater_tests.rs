@@ -2,7 +2,7 @@ use std::fs;
 
 use super::super::testing::{Fixture, git, id, name, now};
 use super::super::{Durability, Vault, VaultError};
-use crate::model::StagingLabel;
+use crate::model::{StagingLabel, Timestamp};
 
 fn fixture() -> Fixture {
     let fixture = Fixture::new(true);
@@ -190,4 +190,72 @@ fn a_note_that_a_crash_cut_off_harms_no_other() {
     tx.remove(&name("b"));
     tx.commit("gone", Durability::Each).unwrap();
     assert!(back(&fixture.unlocked()).is_empty());
+}
+
+/// Puts a version that was made some seconds after the first moment.
+fn put_at(fixture: &Fixture, version: u32, seconds: i64) {
+    let mut tx = fixture.begin();
+    super::super::testing::put(&mut tx, "a", version, &format!("v{version}"));
+    let mut record = tx.record(&name("a")).unwrap().unwrap();
+    let meta = record.state.versions.get_mut(&id(version)).unwrap();
+    meta.created = Some(Timestamp::from_secs(now().millis() / 1000 + seconds));
+    tx.put(record);
+    tx.commit("put", Durability::Each).unwrap();
+}
+
+fn collect(fixture: &Fixture, versions: &[u32]) {
+    let mut tx = fixture.begin();
+    let mut record = tx.record(&name("a")).unwrap().unwrap();
+    for version in versions {
+        record.state.versions.remove(&id(*version));
+    }
+    tx.put(record);
+    tx.commit("gc", Durability::Each).unwrap();
+}
+
+#[test]
+fn crypto_9_a_state_that_was_jumped_over_is_old_by_its_versions_dates() {
+    let fixture = Fixture::new(true);
+    put_at(&fixture, 1, 0);
+    let home = fixture.dir.path().join("state2");
+    git(fixture.dir.path(), &["clone", "-q", "v", "clone"]);
+    let clone = fixture.dir.path().join("clone");
+    let open = || {
+        let mut vault = Vault::open(&clone, &home).unwrap();
+        vault.unlock(&fixture.member).unwrap();
+        vault
+    };
+    assert!(back(&open()).is_empty());
+    // The clone sees version 1, and then 4 and 5; never 2 and 3.
+    put_at(&fixture, 2, 20);
+    put_at(&fixture, 3, 30);
+    git(&fixture.root(), &["tag", "between"]);
+    put_at(&fixture, 4, 40);
+    put_at(&fixture, 5, 50);
+    collect(&fixture, &[1, 2, 3]);
+    git(&clone, &["pull", "-q", "--tags"]);
+    assert!(back(&open()).is_empty());
+    git(&clone, &["checkout", "-q", "between"]);
+    assert_eq!(back(&open()), ["a"]);
+    assert_eq!(back(&open()), ["a"]);
+    git(&clone, &["checkout", "-q", "-"]);
+    assert!(back(&open()).is_empty());
+    // All that had labels is gone for newer versions: that is progress.
+    put_at(&fixture, 6, 60);
+    put_at(&fixture, 7, 60);
+    collect(&fixture, &[4, 5]);
+    git(&clone, &["pull", "-q"]);
+    assert!(back(&open()).is_empty());
+}
+
+#[test]
+fn a_mark_of_before_the_dates_still_counts() {
+    let fixture = fixture();
+    fixture.unlocked().load().unwrap();
+    let marks = fixture.vault.marks().unwrap();
+    assert!(!marks.secrets["a"].dates.is_empty());
+    let bytes = postcard::to_stdvec(&marks).unwrap();
+    fs::write(fixture.vault.state_dir().join("highwater"), bytes).unwrap();
+    git(&fixture.root(), &["checkout", "-q", "HEAD~1"]);
+    assert_eq!(back(&fixture.unlocked()), ["a"]);
 }
