@@ -269,9 +269,11 @@ impl SshKeyFile {
         {
             return Err(SshKeyError::Rounds(rounds));
         }
-        let mut text = zeroize::Zeroizing::new(text.to_owned());
-        text.push('\n');
-        let key = age::ssh::Identity::from_buffer(text.as_bytes(), None);
+        // Grown, it would leave a copy behind that nobody wipes.
+        let mut whole = zeroize::Zeroizing::new(String::with_capacity(text.len() + 1));
+        whole.push_str(text);
+        whole.push('\n');
+        let key = age::ssh::Identity::from_buffer(whole.as_bytes(), None);
         match key.map_err(|_| SshKeyError::Malformed)? {
             age::ssh::Identity::Unsupported(_) => Err(SshKeyError::Kind("other than ed25519")),
             key => Ok(Self(key)),
