@@ -140,7 +140,8 @@ fn resolve_text(
     let from = record.state.attributes.clone();
     let ours = match &conflict.field {
         Field::Tag(key) => from.tags.get(key),
-        _ => from.description.as_ref(),
+        Field::Description => from.description.as_ref(),
+        Field::Label(_) | Field::Lifecycle | Field::Own(_) => return Err(ResolveError::Stale),
     };
     if ours != conflict.ours.as_ref() {
         return Err(ResolveError::Stale);
@@ -159,7 +160,10 @@ fn resolve_text(
                 (Field::Tag(key), None) => {
                     to.tags.remove(key);
                 }
-                (_, text) => to.description.clone_from(text),
+                (Field::Description, text) => to.description.clone_from(text),
+                (field @ (Field::Label(_) | Field::Lifecycle | Field::Own(_)), _) => {
+                    return Err(ResolveError::NoLabel(field.clone()));
+                }
             }
             next.apply(
                 &Change::SetAttributes { from, to },
@@ -339,7 +343,10 @@ fn resolve_clones(
                 (Field::Tag(key), None) => {
                     to.tags.remove(key);
                 }
-                (_, text) => to.description.clone_from(text),
+                (Field::Description, text) => to.description.clone_from(text),
+                (field @ (Field::Label(_) | Field::Lifecycle | Field::Own(_)), _) => {
+                    return Err(ResolveError::NoLabel(field.clone()));
+                }
             }
             next.apply(&Change::SetAttributes { from, to }, Author::Here)?;
         }
