@@ -502,6 +502,32 @@ fn a_fingerprint_that_was_typed_must_be_the_keyrings() {
 }
 
 #[test]
+fn nothing_typed_is_nothing_accepted() {
+    let home = house();
+    let copied = home.path().join("copied");
+    copy(&home.vault(), &copied);
+    let of_copy = |args: &[&str]| {
+        let mut all = vec!["-C", copied.to_str().unwrap()];
+        all.extend(args);
+        home.run(&all, b"")
+    };
+    for args in [&["trust"][..], &["trust", "--json"]] {
+        let done = of_copy(args);
+        assert_eq!(done.status.code(), Some(INTEGRITY), "{}", said(&done));
+        assert!(
+            said(&done).contains("nothing was accepted"),
+            "{}",
+            said(&done)
+        );
+    }
+    let fingerprint = unlocked(&home).unwrap().keys().unwrap().commitment();
+    let done = of_copy(&["trust", "--fingerprint", &fingerprint.fingerprint()]);
+    assert!(done.status.success(), "{}", said(&done));
+    let done = of_copy(&["trust"]);
+    assert!(done.status.success(), "{}", said(&done));
+}
+
+#[test]
 fn an_old_epoch_opens_nothing() {
     let home = house();
     home.ok(&["rekey"], b"");

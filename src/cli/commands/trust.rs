@@ -82,9 +82,17 @@ impl Trust {
         };
         let Some(typed) = typed else {
             vault.refuse_gone_back()?;
-            return match sight.is_accepted || is_new {
-                true => DONE,
-                false => Err(CommandError::new(
+            return match (sight.is_accepted, is_new) {
+                (true, _) => DONE,
+                (false, true) => Err(CommandError::new(
+                    Exit::Integrity,
+                    "nothing was accepted: this clone trusts no keyring of this vault yet",
+                )
+                .hint("accept it with: strongroom trust --fingerprint FINGERPRINT")
+                .hint(
+                    "without that, the first command that unlocks the vault trusts what it finds",
+                )),
+                (false, false) => Err(CommandError::new(
                     Exit::Integrity,
                     "the keyring is not the one this clone trusts, and nothing vouches for it",
                 )
