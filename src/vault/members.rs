@@ -72,7 +72,7 @@ impl Vault {
         if let Some(error) = self.replaced() {
             return Err(error);
         }
-        let mut list = self.keyring()?;
+        let mut list = self.trusted_list()?;
         if list.members.contains_key(name) {
             return Err(MemberError::NameTaken(name.to_owned()).into());
         }

@@ -97,7 +97,7 @@ impl Vault {
         }
         let keys = self.need_keys()?;
         let old = keys.identity().ok_or(MemberError::Held)?;
-        let list = self.keyring()?;
+        let list = self.trusted_list()?;
         let mut members = list.members.clone();
         for name in rekey.remove {
             if members.remove(name).is_none() {

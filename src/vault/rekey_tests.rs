@@ -247,6 +247,24 @@ fn an_old_member_list_put_back_is_noticed() {
 }
 
 #[test]
+fn a_member_list_put_back_after_the_unlocking_is_noticed_by_a_change_of_it() {
+    let (fixture, _) = team(true);
+    let eve = Identity::generate().member_key();
+    let mut vault = fixture.unlocked();
+    fixture.vault.add_member("eve", &eve, now(), true).unwrap();
+    // As while a person is asked.
+    git(&fixture.root(), &["checkout", "-q", "HEAD~1", "--", "keys"]);
+    let before = fs::read(fixture.root().join("keys/default.toml")).unwrap();
+    let joe = Identity::generate().member_key();
+    let error = vault.add_member("joe", &joe, now(), true).unwrap_err();
+    assert!(matches!(error, VaultError::OldMembers { .. }), "{error}");
+    let error = rekey(&mut vault, &fixture.member, &[]).unwrap_err();
+    assert!(matches!(error, VaultError::OldMembers { .. }), "{error}");
+    let after = fs::read(fixture.root().join("keys/default.toml")).unwrap();
+    assert_eq!(after, before);
+}
+
+#[test]
 fn a_rekey_begun_by_somebody_without_the_keys_is_none() {
     let (fixture, _) = team(false);
     let keyring = Identity::generate();

@@ -294,6 +294,19 @@ impl Vault {
         self.read_keyring(keyring::DEFAULT, self.need_keys()?)
     }
 
+    /// The same, held against what this clone trusts: an older list may have been put
+    /// there since the vault was unlocked.
+    pub(super) fn trusted_list(&self) -> Result<Keyring, VaultError> {
+        let keys = self.need_keys()?;
+        let list = self.read_keyring(keyring::DEFAULT, keys)?;
+        let pin = self.state.pin()?;
+        let trusted = pin.as_ref().and_then(|p| p.keyrings.get(keyring::DEFAULT));
+        if let Some(trusted) = trusted {
+            self.check_pinned(&list, keys, trusted)?;
+        }
+        Ok(list)
+    }
+
     pub(super) fn read_keyring(
         &self,
         name: &str,
