@@ -4,8 +4,8 @@
 //! Everything is encrypted anew: every value of every version, and every file that
 //! ends in a mac. What is on disk while that happens says so, in a file that is written
 //! first and removed at the end, and holds all that is needed to finish: whoever dies on the
-//! way, the next run goes on from what is there. Until the member list is replaced,
-//! nothing of the old epoch is gone that the new one does not have.
+//! way, the next run goes on from what is there. Until the member list is replaced, every
+//! value file of the old epoch stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -182,7 +182,6 @@ impl Vault {
         let removed = removed.unwrap_or_default();
         self.write_ledger(&turn, &removed, listed.as_ref(), now)?;
         let (secrets, values, fresh) = self.reseal_secrets(&turn)?;
-        self.drop_old_values(&turn, &fresh)?;
         self.root.sync()?;
 
         // From here on the new epoch is the vault's.
@@ -197,13 +196,8 @@ impl Vault {
                 .write(&path, bytes, Existing::Replace, Durable::Now)?;
         }
         let (config, hash) = read_config(&self.root, Some(&turn.new))?;
-        view::forget_digests(&self.state)?;
-        self.wrote_settings(hash)?;
-        self.state.set_pin(&Pin {
-            vault_id: config.vault_id.clone(),
-            config: hash,
-            keyrings: BTreeMap::from([(name.clone(), trusted_of(&turn.list))]),
-        })?;
+        // Not before the keys that open the new ones are in place.
+        self.drop_old_values(&turn, &fresh)?;
         let git = if use_git && config.git.commit {
             let paths = git::changed(&self.root, &["keys", SECRETS, CONFIG], |path| {
                 !path.ends_with(NEXT_AGE) && !path.ends_with(NEXT_LIST)
@@ -223,6 +217,15 @@ impl Vault {
         } else {
             Committed::Off
         };
+        // Until here `git clean` and `git checkout` lead back to the old epoch, which is
+        // the trusted one.
+        view::forget_digests(&self.state)?;
+        self.wrote_settings(hash)?;
+        self.state.set_pin(&Pin {
+            vault_id: config.vault_id.clone(),
+            config: hash,
+            keyrings: BTreeMap::from([(name.clone(), trusted_of(&turn.list))]),
+        })?;
         self.root.remove(NEXT_LIST)?;
         self.root.sync_dir("keys")?;
         self.root.remove(NEXT_AGE)?;

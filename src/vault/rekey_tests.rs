@@ -381,6 +381,7 @@ fn a_death_at_any_step_of_a_removal_is_finished_by_the_next_run() {
         let saved_state = fixture.dir.path().join("saved-state");
         restore(&fixture.root(), &saved);
         restore(&fixture.state_home(), &saved_state);
+        let old_files = age_files(&fixture);
         let mut ended = false;
         let mut step = 0;
         let (mut whole, mut half, mut done) = (0, 0, 0);
@@ -401,6 +402,13 @@ fn a_death_at_any_step_of_a_removal_is_finished_by_the_next_run() {
                 Err(panic) => assert!(panic.is::<Died>(), "step {step}"),
             }
             let mut vault = fixture.reopen();
+            let list = fs::read(fixture.root().join("keys/default.toml")).unwrap();
+            if list == fs::read(saved.join("keys/default.toml")).unwrap() {
+                // The old keys still are the vault's, and have all that they opened.
+                for file in &old_files {
+                    assert!(fixture.root().join(file).exists(), "step {step}: {file}");
+                }
+            }
             if vault.is_half_rekeyed() {
                 half += 1;
                 let error = vault.unlock(&fixture.member).unwrap_err();
@@ -438,4 +446,42 @@ fn a_death_at_any_step_of_a_removal_is_finished_by_the_next_run() {
         }
         assert!(whole > 2 && half > 5 && done > 0, "{whole} {half} {done}");
     }
+}
+
+#[test]
+fn a_git_clean_after_a_death_leads_back_to_a_vault_that_is_whole() {
+    let (fixture, _) = team(true);
+    let root = fixture.root();
+    let saved = fixture.dir.path().join("saved");
+    let saved_state = fixture.dir.path().join("saved-state");
+    restore(&root, &saved);
+    restore(&fixture.state_home(), &saved_state);
+    let (mut step, mut ended, mut back) = (0, false, 0);
+    while !ended {
+        restore(&saved, &root);
+        restore(&saved_state, &fixture.state_home());
+        let mut vault = fixture.unlocked();
+        die_at(Some(step));
+        let run = || rekey(&mut vault, &fixture.member, &["bob"]);
+        let result = catch_unwind(AssertUnwindSafe(run));
+        die_at(None);
+        drop(vault);
+        ended = result.is_ok();
+        git(&root, &["clean", "-fdq"]);
+        git(&root, &["checkout", "-q", "--", "."]);
+        let mut vault = fixture.reopen();
+        vault
+            .unlock(&fixture.member)
+            .unwrap_or_else(|e| panic!("step {step}: {e}"));
+        let epoch = vault.keyring().unwrap().epoch;
+        assert_whole(&vault, epoch);
+        if epoch == 1 {
+            back += 1;
+            vault.refuse_gone_back().unwrap();
+            rekey(&mut vault, &fixture.member, &["bob"]).unwrap();
+            assert_whole(&fixture.unlocked(), 2);
+        }
+        step += 5;
+    }
+    assert!(back > 5, "{back}");
 }
