@@ -350,7 +350,7 @@ impl Context {
     /// Unlocks an open vault with an identity.
     pub fn unlock_as(&self, vault: &mut Vault, identity: &dyn Member) -> Result<(), CommandError> {
         self.say_trust(vault.unlock(identity)?);
-        self.say_old_settings(vault);
+        self.say_state(vault);
         Ok(())
     }
 
@@ -374,7 +374,7 @@ impl Context {
         match vault.unlock_with(keys) {
             Ok(trust) => {
                 self.say_trust(trust);
-                self.say_old_settings(vault);
+                self.say_state(vault);
                 Ok(true)
             }
             // It locked just now, or what it holds is another clone's keyring.
@@ -399,8 +399,15 @@ impl Context {
         }
     }
 
-    /// Says so when the settings that now count are older than this clone has seen.
-    fn say_old_settings(&self, vault: &Vault) {
+    /// Says so when the settings that now count are older than this clone has seen, and
+    /// when the adding of a member was cut off.
+    fn say_state(&self, vault: &Vault) {
+        if let Ok(Some(name)) = vault.half_added() {
+            self.ui.warn(&format!(
+                "{} is on the list of members and may not be able to open the vault: add them again",
+                crate::model::Escaped(&name)
+            ));
+        }
         if let Err(error) = vault.refuse_old_settings() {
             self.ui.warn(&error.to_string());
         }

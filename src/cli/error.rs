@@ -169,7 +169,10 @@ impl From<VaultError> for CommandError {
             VaultError::NewEpoch { .. } | VaultError::Member(MemberError::Held) => Exit::Locked,
             VaultError::GitBusy(_)
             | VaultError::Member(
-                MemberError::NameTaken(_) | MemberError::KeyTaken(_) | MemberError::Last,
+                MemberError::NameTaken(_)
+                | MemberError::KeyTaken(_)
+                | MemberError::Last
+                | MemberError::LocksOut,
             ) => Exit::Guard,
             VaultError::Member(MemberError::Name) => Exit::Usage,
             VaultError::NotAVault { .. }
@@ -206,6 +209,7 @@ impl From<VaultError> for CommandError {
             VaultError::NewEpoch { .. } => {
                 Some("unlock it anew, with: strongroom unlock; restart what serves it")
             }
+            VaultError::Member(MemberError::LocksOut) => Some("ask a member who stays to do it"),
             VaultError::Unsound { .. } => Some("see what is wrong with: strongroom fsck"),
             VaultError::GitBusy(_) => Some("finish that first; see: git status"),
             VaultError::Ledger { .. } => {

@@ -11,6 +11,10 @@ use super::{Vault, VaultError};
 use crate::crypto::{MemberKey, encrypt_keyring};
 use crate::model::Timestamp;
 
+/// In the clone's own state: the key of a member who is being added. The list names them
+/// before their key opens anything; with this note it is known that it may not yet.
+const ADDING: &str = "adding";
+
 /// The longest name of a member, in characters.
 const LONGEST: usize = 64;
 
@@ -32,6 +36,9 @@ pub enum MemberError {
     /// Nobody would be left.
     #[error("nobody would be left who could open the vault")]
     Last,
+    /// Whoever asks would not be among those who can open the vault.
+    #[error("your own key is not among the members who stay, and you would lock yourself out")]
+    LocksOut,
     /// The keyring's own key is held by another process, which never gives it away.
     #[error("the keyring's key is needed for this, and an agent holds it")]
     Held,
@@ -54,8 +61,8 @@ impl Vault {
     /// Lets one more person open the keyring, from its keys alone: no secret is read or
     /// written. Needs the keyring's own key in this process.
     ///
-    /// The keyring's file comes first and the list last, so after a crash the same call
-    /// finishes the work.
+    /// The list comes first and the keyring's file last, so nobody who is not listed can
+    /// open it. After a crash the same call finishes the work.
     pub fn add_member(
         &self,
         name: &str,
@@ -73,10 +80,14 @@ impl Vault {
             return Err(error);
         }
         let mut list = self.trusted_list()?;
-        if list.members.contains_key(name) {
+        let goes_on = self.half_added()?.as_deref() == Some(name);
+        let goes_on = goes_on && list.members.get(name) == Some(key);
+        if list.members.contains_key(name) && !goes_on {
             return Err(MemberError::NameTaken(name.to_owned()).into());
         }
-        if let Some((other, _)) = list.members.iter().find(|(_, has)| *has == key) {
+        if let Some((other, _)) = list.members.iter().find(|(_, has)| *has == key)
+            && !goes_on
+        {
             return Err(MemberError::KeyTaken(other.clone()).into());
         }
         list.members.insert(name.to_owned(), key.clone());
@@ -84,25 +95,40 @@ impl Vault {
         let age = encrypt_keyring(&identity, now, &members)?;
         let text = list.seal(keys)?;
         let paths = [
-            Keyring::age_path(keyring::DEFAULT),
             Keyring::list_path(keyring::DEFAULT),
+            Keyring::age_path(keyring::DEFAULT),
         ];
-        for (path, bytes) in paths.iter().zip([age.as_bytes(), text.as_bytes()]) {
-            self.root
-                .write(path, bytes, Existing::Replace, Durable::Now)?;
+        let (state, replace) = (self.state.root(), Existing::Replace);
+        let note = key.to_string();
+        state.write(ADDING, note.as_bytes(), replace, Durable::Now)?;
+        for (path, bytes) in paths.iter().zip([text.as_bytes(), age.as_bytes()]) {
+            self.root.write(path, bytes, replace, Durable::Now)?;
         }
         self.pin_list(&list)?;
-        if !(use_git && self.config().git.commit) {
-            return Ok(Committed::Off);
-        }
-        let message = format!("members: add {name}");
-        Ok(git::commit(
-            &self.root,
-            &paths,
-            &message,
-            now,
-            git::PATIENCE,
-        ))
+        let done = if use_git && self.config().git.commit {
+            let message = format!("members: add {name}");
+            git::commit(&self.root, &paths, &message, now, git::PATIENCE)
+        } else {
+            Committed::Off
+        };
+        state.remove(ADDING)?;
+        Ok(done)
+    }
+
+    /// The member whose adding this clone began and did not finish, by name: they are on
+    /// the list, and may not be able to open the vault.
+    pub fn half_added(&self) -> Result<Option<String>, VaultError> {
+        let key = match self.state.root().read(ADDING, 1 << 16) {
+            Ok((bytes, _)) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let list = self.unverified_list()?;
+        let members = list.map(|list| list.members).unwrap_or_default();
+        let mut of_key = members
+            .into_iter()
+            .filter(|(_, has)| has.to_string() == key);
+        Ok(of_key.next().map(|(name, _)| name))
     }
 
     /// Remembers a list that was just written or verified.

@@ -107,6 +107,10 @@ impl Vault {
         if members.is_empty() {
             return Err(MemberError::Last.into());
         }
+        let own = member.member_key();
+        if !members.values().any(|key| *key == own) {
+            return Err(MemberError::LocksOut.into());
+        }
         self.refuse_gone_back()?;
         self.check_all()?;
 

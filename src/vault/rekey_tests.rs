@@ -265,6 +265,73 @@ fn a_member_list_put_back_after_the_unlocking_is_noticed_by_a_change_of_it() {
 }
 
 #[test]
+fn whoever_rekeys_stays_a_member() {
+    let (fixture, bob) = team(false);
+    let mut vault = fixture.unlocked();
+    for (who, remove) in [(&fixture.member, "ann"), (&bob, "bob")] {
+        let error = rekey(&mut vault, who, &[remove]).unwrap_err();
+        assert!(
+            matches!(error, VaultError::Member(MemberError::LocksOut)),
+            "{error}"
+        );
+    }
+    // Who can open the keyring and is not listed is none either.
+    let stranger = Identity::generate();
+    let error = rekey(&mut vault, &stranger, &[]).unwrap_err();
+    assert!(matches!(error, VaultError::Member(MemberError::LocksOut)));
+    assert!(!vault.is_half_rekeyed());
+    assert_whole(&fixture.unlocked(), 1);
+}
+
+#[test]
+fn a_death_while_somebody_is_added_lets_nobody_in_who_is_not_listed() {
+    let fixture = Fixture::new(true);
+    let root = fixture.root();
+    let saved = fixture.dir.path().join("saved");
+    let saved_state = fixture.dir.path().join("saved-state");
+    restore(&root, &saved);
+    restore(&fixture.state_home(), &saved_state);
+    let bob = Identity::generate();
+    let (mut step, mut ended, mut half) = (0, false, 0);
+    while !ended {
+        restore(&saved, &root);
+        restore(&saved_state, &fixture.state_home());
+        let vault = fixture.unlocked();
+        die_at(Some(step));
+        let run = || vault.add_member("bob", &bob.member_key(), now(), true);
+        let result = catch_unwind(AssertUnwindSafe(run));
+        die_at(None);
+        drop(vault);
+        ended = result.is_ok();
+        let vault = fixture.unlocked();
+        let listed = vault.keyring().unwrap().members.contains_key("bob");
+        let opens = fixture.reopen().open_age("keys/default.age", &bob).is_ok();
+        assert!(listed || !opens, "step {step}");
+        let unfinished = vault.half_added().unwrap();
+        if listed && !opens {
+            half += 1;
+            assert_eq!(unfinished.as_deref(), Some("bob"), "step {step}");
+            let other = Identity::generate().member_key();
+            let error = vault.add_member("bob", &other, now(), true).unwrap_err();
+            assert!(matches!(
+                error,
+                VaultError::Member(MemberError::NameTaken(_))
+            ));
+        }
+        if !listed || unfinished.is_some() {
+            let key = bob.member_key();
+            vault.add_member("bob", &key, now(), true).unwrap();
+        }
+        assert_eq!(vault.half_added().unwrap(), None, "step {step}");
+        fixture.reopen().unlock(&bob).unwrap();
+        let tracked = git(&root, &["status", "--porcelain", "--untracked-files=no"]);
+        assert_eq!(tracked, "", "step {step}");
+        step += 1;
+    }
+    assert!(half > 2, "{half}");
+}
+
+#[test]
 fn a_rekey_begun_by_somebody_without_the_keys_is_none() {
     let (fixture, _) = team(false);
     let keyring = Identity::generate();

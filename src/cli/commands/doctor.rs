@@ -78,6 +78,7 @@ impl Doctor {
         checks.extend(identity(ctx, vault.root())?);
         checks.push(directory(&vault));
         checks.push(state(&vault));
+        checks.extend(members(&vault)?);
         checks.push(umask(ctx.umask));
         checks.extend(remotes(&vault));
         checks.push(settings(&vault));
@@ -176,6 +177,20 @@ fn clone(vault: &Vault) -> Result<Vec<Check>, CommandError> {
         ),
     };
     Ok(vec![attributes, driver])
+}
+
+/// Somebody who is listed and may not be able to open the vault.
+fn members(vault: &Vault) -> Result<Option<Check>, CommandError> {
+    Ok(vault.half_added()?.map(|name| {
+        bad(
+            Level::Error,
+            format!(
+                "the adding of {} was cut off: they are listed, and may not be able to open the vault",
+                Escaped(&name)
+            ),
+            "finish it with the same: strongroom members add NAME RECIPIENT",
+        )
+    }))
 }
 
 fn repair(ctx: &Context, vault: &Vault) -> Result<(), CommandError> {

@@ -127,7 +127,8 @@ impl Add {
         // Before anybody is asked.
         let is_taken =
             list.members.contains_key(name) || list.members.values().any(|has| *has == key);
-        if !is_taken {
+        let goes_on = vault.half_added()?.as_deref() == Some(name);
+        if !is_taken || goes_on {
             ctx.ui.confirm(&format!(
                 "Let {} open the vault, whose key's fingerprint is {}?",
                 Escaped(name),
