@@ -164,7 +164,7 @@ impl From<VaultError> for CommandError {
             e if e.is_integrity() => Exit::Integrity,
             e if e.is_busy() => Exit::Busy,
             e if e.is_locked() => Exit::Locked,
-            VaultError::NoIdentity { .. } => Exit::NoIdentity,
+            VaultError::NoIdentity { .. } | VaultError::NoMemberNow { .. } => Exit::NoIdentity,
             VaultError::RekeyUnderWay { .. } => Exit::Partial,
             VaultError::NewEpoch { .. } | VaultError::Member(MemberError::Held) => Exit::Locked,
             VaultError::GitBusy(_)
@@ -220,6 +220,9 @@ impl From<VaultError> for CommandError {
             }
             VaultError::NoIdentity { .. } => Some(
                 "this identity is not a member of the vault; name another with STRONGROOM_IDENTITY_FILE",
+            ),
+            VaultError::NoMemberNow { .. } => Some(
+                "ask a member whether you were removed; what you need to be let in again: strongroom join",
             ),
             VaultError::Metadata {
                 source: MetaError::ConflictMarkers { .. } | MetaError::Unmerged,

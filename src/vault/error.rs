@@ -99,6 +99,15 @@ pub enum VaultError {
         /// The keyring's file.
         path: PathBuf,
     },
+    /// The identity was a member's when this clone last opened the vault, and the keyring
+    /// that is there now does not open to it.
+    #[error("{}: your key opens this vault no more, since epoch {epoch}", .path.display())]
+    NoMemberNow {
+        /// The keyring's file.
+        path: PathBuf,
+        /// The epoch at whose beginning members were removed, by the word of the list.
+        epoch: u32,
+    },
     /// The keyring's file does not open, for another reason.
     #[error("{}", .path.display())]
     KeyringFile {
@@ -328,6 +337,7 @@ impl VaultError {
             | Self::Config { .. }
             | Self::Setting(_)
             | Self::NoIdentity { .. }
+            | Self::NoMemberNow { .. }
             | Self::RekeyUnderWay { .. }
             | Self::NewEpoch { .. }
             | Self::GitBusy(_)

@@ -265,6 +265,29 @@ fn a_member_list_put_back_after_the_unlocking_is_noticed_by_a_change_of_it() {
 }
 
 #[test]
+fn a_removed_member_is_told_since_which_epoch() {
+    let (fixture, bob) = team(true);
+    let home = fixture.dir.path().join("state2");
+    git(fixture.dir.path(), &["clone", "-q", "v", "clone"]);
+    let clone = fixture.dir.path().join("clone");
+    let open = || Vault::open(&clone, &home).unwrap();
+    open().unlock(&bob).unwrap();
+    let mut vault = fixture.unlocked();
+    rekey(&mut vault, &fixture.member, &[]).unwrap();
+    rekey(&mut vault, &fixture.member, &["bob"]).unwrap();
+    rekey(&mut vault, &fixture.member, &[]).unwrap();
+    git(&clone, &["pull", "-q"]);
+    let error = open().unlock(&bob).unwrap_err();
+    assert!(
+        matches!(error, VaultError::NoMemberNow { epoch: 3, .. }),
+        "{error}"
+    );
+    // Who never was one is no member, as before.
+    let error = open().unlock(&Identity::generate()).unwrap_err();
+    assert!(matches!(error, VaultError::NoIdentity { .. }), "{error}");
+}
+
+#[test]
 fn whoever_rekeys_stays_a_member() {
     let (fixture, bob) = team(false);
     let mut vault = fixture.unlocked();

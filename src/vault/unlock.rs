@@ -10,6 +10,10 @@ use crate::crypto::{
 /// The largest keyring file, in bytes: what an age file may have (crypto.md section 2).
 pub(super) const MAX_AGE: usize = 160 * 1024;
 
+/// Reads a file of the vault by its path: of the directory, or of a commit that is not
+/// checked out.
+pub(super) type Tree<'t> = dyn Fn(&str) -> Result<Vec<u8>, VaultError> + 't;
+
 /// How a vault's keyring came to be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
@@ -94,14 +98,52 @@ impl Vault {
 
     fn open_keys(&self, member: &dyn Member) -> Result<KeyringKeys, VaultError> {
         self.refuse_half_rekeyed()?;
-        let identity = self.open_age(&Keyring::age_path(keyring::DEFAULT), member)?;
+        let read = |path: &str| Ok(self.root.read(path, MAX_AGE)?.0);
+        let identity = self.open_keyring_of(&read, member)?;
         Ok(KeyringKeys::new(identity, &self.config().vault_id))
+    }
+
+    /// Opens the keyring's file of a tree. Says so to whoever could open it before.
+    fn open_keyring_of(
+        &self,
+        tree: &Tree<'_>,
+        member: &dyn Member,
+    ) -> Result<Identity, VaultError> {
+        let age = Keyring::age_path(keyring::DEFAULT);
+        let opened = self.open_bytes(&age, &tree(&age)?, member);
+        let Err(VaultError::NoIdentity { path }) = opened else {
+            return opened;
+        };
+        let list = tree(&Keyring::list_path(keyring::DEFAULT));
+        let list = list.ok().and_then(|text| unverified(&text));
+        let pin = self.state.pin()?;
+        let trusted = pin.as_ref().and_then(|p| p.keyrings.get(keyring::DEFAULT));
+        let (Some(list), Some(trusted)) = (list, trusted) else {
+            return Err(VaultError::NoIdentity { path });
+        };
+        let was_member = trusted.members.contains(&member.member_key().to_string());
+        if !was_member || list.epoch <= trusted.epoch {
+            return Err(VaultError::NoIdentity { path });
+        }
+        let mut ends = list.past.iter().filter(|past| past.epoch >= trusted.epoch);
+        let removal = ends.find(|past| !past.removed.is_empty());
+        let epoch = removal.map_or(list.epoch, |past| past.epoch.saturating_add(1));
+        Err(VaultError::NoMemberNow { path, epoch })
     }
 
     /// Opens an age file that holds a keyring's identity.
     pub(super) fn open_age(&self, age: &str, member: &dyn Member) -> Result<Identity, VaultError> {
         let (file, _) = self.root.read(age, MAX_AGE)?;
-        open_keyring(&file, member).map_err(|source| {
+        self.open_bytes(age, &file, member)
+    }
+
+    fn open_bytes(
+        &self,
+        age: &str,
+        file: &[u8],
+        member: &dyn Member,
+    ) -> Result<Identity, VaultError> {
+        open_keyring(file, member).map_err(|source| {
             let path = self.root.full(age);
             match source {
                 OpenError::NoIdentityMatches => VaultError::NoIdentity { path },
@@ -259,8 +301,7 @@ impl Vault {
     pub(super) fn unverified_list(&self) -> Result<Option<Keyring>, VaultError> {
         let path = Keyring::list_path(keyring::DEFAULT);
         let text = read_text(&self.root, &path, keyring::MAX)?;
-        let body = Mac::split_text(&text).map(|(body, _)| body);
-        Ok(body.ok().and_then(|body| Keyring::parse(body).ok()))
+        Ok(unverified(text.as_bytes()))
     }
 
     /// Whether the member list says that it is of other keys than these.
@@ -343,6 +384,12 @@ impl Vault {
         keyring.check(name, keys).map_err(fail)?;
         Ok(keyring)
     }
+}
+
+/// A member list, whoever wrote it; none if it is none.
+pub(super) fn unverified(text: &[u8]) -> Option<Keyring> {
+    let (body, _) = Mac::split_text(std::str::from_utf8(text).ok()?).ok()?;
+    Keyring::parse(body).ok()
 }
 
 /// What is pinned of a keyring.
