@@ -131,6 +131,31 @@ impl Vault {
         Err(VaultError::NoMemberNow { path, epoch })
     }
 
+    /// Opens the keyring of a tree that is not in the work tree yet, and holds it against
+    /// what this clone trusts, as [`Vault::unlock`] does with the one that is.
+    pub(super) fn keys_of(
+        &self,
+        tree: &Tree<'_>,
+        member: &dyn Member,
+    ) -> Result<KeyringKeys, VaultError> {
+        let name = keyring::DEFAULT;
+        let identity = self.open_keyring_of(tree, member)?;
+        let keys = KeyringKeys::new(identity, &self.config().vault_id);
+        let path = Keyring::list_path(name);
+        let text = tree(&path)?;
+        let text = std::str::from_utf8(&text).map_err(|_| VaultError::Mac {
+            path: self.root.full(&path),
+            source: crate::crypto::MacError::Malformed,
+        })?;
+        let list = self.believe_list(text, &path, name, &keys)?;
+        let pin = self.state.pin()?;
+        let trusted = pin.as_ref().and_then(|pin| pin.keyrings.get(name));
+        if let Some(trusted) = trusted {
+            self.check_pinned_in(tree, &list, &keys, trusted)?;
+        }
+        Ok(keys)
+    }
+
     /// Opens an age file that holds a keyring's identity.
     pub(super) fn open_age(&self, age: &str, member: &dyn Member) -> Result<Identity, VaultError> {
         let (file, _) = self.root.read(age, MAX_AGE)?;
@@ -220,6 +245,17 @@ impl Vault {
         keys: &KeyringKeys,
         trusted: &Trusted,
     ) -> Result<Option<u32>, VaultError> {
+        let tree = |path: &str| Ok(self.root.read(path, MAX_AGE)?.0);
+        self.check_pinned_in(&tree, list, keys, trusted)
+    }
+
+    fn check_pinned_in(
+        &self,
+        tree: &Tree<'_>,
+        list: &Keyring,
+        keys: &KeyringKeys,
+        trusted: &Trusted,
+    ) -> Result<Option<u32>, VaultError> {
         let path = self.root.full(&Keyring::list_path(&list.name));
         if list.epoch < trusted.epoch {
             return Err(VaultError::OldEpoch {
@@ -238,7 +274,7 @@ impl Vault {
                 None => Ok(None),
             };
         }
-        match self.vouched(list, keys, trusted)? {
+        match self.vouched(tree, list, keys, trusted)? {
             true => Ok(Some(list.epoch)),
             false => Err(self.other_keyring(trusted, &keys.commitment().fingerprint())),
         }
@@ -249,6 +285,7 @@ impl Vault {
     /// the next is.
     fn vouched(
         &self,
+        tree: &Tree<'_>,
         list: &Keyring,
         keys: &KeyringKeys,
         trusted: &Trusted,
@@ -259,7 +296,8 @@ impl Vault {
         let (mut epoch, mut commitment) = (list.epoch, keys.commitment());
         for past in list.past.iter().rev() {
             let age = Keyring::past_path(&list.name, past.epoch);
-            let identity = match self.open_age(&age, &next) {
+            let opened = tree(&age).and_then(|file| self.open_bytes(&age, &file, &next));
+            let identity = match opened {
                 Ok(identity) => identity,
                 Err(VaultError::NoIdentity { .. } | VaultError::Disk(_)) => return Ok(false),
                 Err(error) => return Err(error),
@@ -365,16 +403,26 @@ impl Vault {
         keys: &KeyringKeys,
     ) -> Result<Keyring, VaultError> {
         let text = read_text(&self.root, path, keyring::MAX)?;
+        self.believe_list(&text, path, name, keys)
+    }
+
+    fn believe_list(
+        &self,
+        text: &str,
+        path: &str,
+        name: &str,
+        keys: &KeyringKeys,
+    ) -> Result<Keyring, VaultError> {
         let path = self.root.full(path);
         let fail = |source| VaultError::Keyring {
             path: path.clone(),
             source,
         };
-        let body = match keys.verify_text(Domain::Keyring, &text) {
+        let body = match keys.verify_text(Domain::Keyring, text) {
             Ok(body) => body,
             Err(source) => {
                 // A future format ends in a mac of its own; say that instead.
-                return Err(match Keyring::parse(&text) {
+                return Err(match Keyring::parse(text) {
                     Err(newer @ super::KeyringError::NewerFormat(_)) => fail(newer),
                     _ => VaultError::mac(path.clone(), source),
                 });

@@ -162,6 +162,37 @@ fn git_pull_follows_new_keys_that_the_old_ones_vouch_for_and_no_others() {
     two.is_sound(&two.two(), 1);
 }
 
+/// The new epoch is right, and one file beside it is not.
+#[test]
+fn git_pull_verifies_all_that_comes_with_new_keys_before_it_is_checked_out() {
+    for file in ["strongroom.toml", "secrets/prod/db.toml", "untouched"] {
+        let two = Two::new(true);
+        two.get(&two.two(), "prod/db");
+        let metadata = two.one().join("secrets/prod/db.toml");
+        let old = std::fs::read(&metadata).unwrap();
+        two.ok(&two.one(), &["rekey", "--yes"], b"");
+        if file == "untouched" {
+            // As the old keys left it: it is the same here, and right under no new key.
+            std::fs::write(&metadata, old).unwrap();
+        } else {
+            let path = two.one().join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let forged = text.replacen("format = 1\n", "format = 1\n\n", 1);
+            std::fs::write(path, forged).unwrap();
+        }
+        two.git(&two.one(), &["commit", "-q", "-a", "-m", "forged"]);
+        let before = two.git(&two.two(), &["rev-parse", "HEAD"]);
+        let done = two.run(&two.two(), &["git-pull"], b"");
+        assert_eq!(done.status.code(), Some(7), "{file}: {}", said(&done));
+        assert!(said(&done).contains("refused: "), "{file}: {}", said(&done));
+        assert_eq!(two.git(&two.two(), &["rev-parse", "HEAD"]), before);
+        let pin = two.git(&two.two(), &["status", "--porcelain"]);
+        assert_eq!(pin, "", "{file}");
+        assert_eq!(two.get(&two.two(), "prod/db"), "first");
+        two.is_sound(&two.two(), 1);
+    }
+}
+
 fn current() -> (String, String) {
     ("label AWSCURRENT".to_owned(), "clone/clone".to_owned())
 }

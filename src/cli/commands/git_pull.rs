@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{DONE, merge};
-use crate::cli::context::{Context, OWN_SECRETS, now};
+use crate::cli::context::{Context, OWN_SECRETS, Own, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::model::Escaped;
@@ -74,10 +74,22 @@ impl Git<'_> {
     }
 }
 
-/// The vault as it was brought here. Its keyring may be of a new epoch, which shows only
-/// when it is opened; one that is not accepted does not stay.
-fn reopened(ctx: &Context, git: &Git<'_>, before: Option<&str>) -> Result<Vault, CommandError> {
-    ctx.unlocked().map_err(|error| {
+/// The vault as it was brought here, opened with the identity that has opened its new
+/// keys, if it has such. One that does not open after all does not stay.
+fn reopened(
+    ctx: &Context,
+    git: &Git<'_>,
+    before: Option<&str>,
+    own: Option<&Own>,
+) -> Result<Vault, CommandError> {
+    let opened = match own {
+        None => ctx.unlocked(),
+        Some(own) => ctx.open().and_then(|mut vault| {
+            ctx.unlock_as(&mut vault, own.member())?;
+            Ok(vault)
+        }),
+    };
+    opened.map_err(|error| {
         let back = before.map(|commit| git.run(&["reset", "--quiet", "--keep", commit]));
         match back {
             Some(Ok(done)) if done.status.success() => {
@@ -135,7 +147,12 @@ impl GitPull {
         let theirs = theirs.ok_or_else(|| {
             CommandError::new(Exit::Unexpected, "git fetched no commit".to_owned())
         })?;
-        let refused = vault.check_incoming(&theirs)?;
+        // New keys are opened before anything that is under them is checked out.
+        let own = match vault.brings_new_keys(&theirs)? {
+            true => Some(ctx.identity()?),
+            false => None,
+        };
+        let refused = vault.check_incoming(&theirs, own.as_ref().map(Own::member))?;
         if let Some((path, why)) = refused.first_key_value() {
             let error = CommandError::new(Exit::Integrity, format!("refused: {path}: {why}"));
             let rest = refused.iter().skip(1);
@@ -171,7 +188,7 @@ impl GitPull {
             return Err(CommandError::new(Exit::Guard, why));
         }
         let vault = match forward {
-            true => reopened(ctx, &git, before.as_deref())?,
+            true => reopened(ctx, &git, before.as_deref(), own.as_ref())?,
             false => vault,
         };
         let report = merge::merge(ctx, &vault)?;

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use git2::{DiffOptions, FileMode, Repository};
 
-use super::super::git::GitError;
+use super::super::git::{GitError, Work};
 use super::super::init::ATTRIBUTES;
 use super::super::keyring::{self, Keyring};
 use super::super::layout::{self, PathError};
+use super::super::unlock::unverified;
 use super::super::{CONFIG, SECRETS, Vault, VaultError, meta, value};
 use super::sides::blob;
-use crate::crypto::{Ct8, Domain};
+use crate::crypto::{Ct8, Domain, KeyringKeys, Member};
 use crate::model::Escaped;
 
 /// The largest `.gitattributes`, in bytes.
@@ -22,11 +23,52 @@ impl Vault {
     /// What of a commit no vault can have, by path (escaped), and why. Compares it with
     /// HEAD and looks at what differs, below the vault's directory alone; nothing is
     /// checked out. Needs the keys: the macs are verified too.
-    pub fn check_incoming(&self, commit: &str) -> Result<BTreeMap<String, String>, VaultError> {
+    ///
+    /// Where it brings a keyring of other keys, all of it is looked at, under those: with
+    /// the identity of a member, who opens them, and only if this clone accepts them.
+    pub fn check_incoming(
+        &self,
+        commit: &str,
+        member: Option<&dyn Member>,
+    ) -> Result<BTreeMap<String, String>, VaultError> {
         self.need_keys()?;
         let work = self.work()?;
-        let found = self.look(&work.repo, &work.prefix, commit);
+        let keys = match (self.brings_new_keys(commit)?, member) {
+            (false, _) => None,
+            (true, Some(member)) => {
+                let tree = |path: &str| self.of_commit(&work, commit, path);
+                Some(self.keys_of(&tree, member)?)
+            }
+            (true, None) => {
+                let path = self.root.full(&Keyring::list_path(keyring::DEFAULT));
+                return Err(VaultError::NewEpoch { path });
+            }
+        };
+        let found = self.look(&work.repo, &work.prefix, commit, keys.as_ref());
         self.git_result(found)
+    }
+
+    /// Whether a commit's keyring is of other keys than this vault's: then
+    /// [`Vault::check_incoming`] needs a member's identity.
+    pub fn brings_new_keys(&self, commit: &str) -> Result<bool, VaultError> {
+        let work = self.work()?;
+        let list = self.of_commit(&work, commit, &Keyring::list_path(keyring::DEFAULT));
+        Ok(list.is_ok_and(|list| self.is_other_epoch(&list)))
+    }
+
+    /// A file of a commit, by its path below the vault.
+    fn of_commit(&self, work: &Work, commit: &str, path: &str) -> Result<Vec<u8>, VaultError> {
+        let find = || -> Result<git2::Oid, GitError> {
+            let tree = work
+                .repo
+                .find_commit(git2::Oid::from_str(commit)?)?
+                .tree()?;
+            let path = format!("{}{path}", work.prefix);
+            Ok(tree.get_path(Path::new(&path))?.id())
+        };
+        let id = self.git_result(find())?;
+        let bytes = blob(&work.repo, id, keyring::MAX);
+        self.git_result(bytes.ok_or_else(|| format!("{path} is no file, or too large")))
     }
 
     fn look(
@@ -34,6 +76,7 @@ impl Vault {
         repo: &Repository,
         prefix: &str,
         commit: &str,
+        new: Option<&KeyringKeys>,
     ) -> Result<BTreeMap<String, String>, GitError> {
         let theirs = repo.find_commit(git2::Oid::from_str(commit)?)?.tree()?;
         let head = repo.head().and_then(|head| head.peel_to_tree()).ok();
@@ -42,11 +85,11 @@ impl Vault {
             .include_typechange(true)
             .skip_binary_check(true)
             .ignore_submodules(false);
-        let diff = repo.diff_tree_to_tree(head.as_ref(), Some(&theirs), Some(&mut options))?;
+        // Under new keys, nothing that is the same is right any more.
+        let since = head.as_ref().filter(|_| new.is_none());
+        let diff = repo.diff_tree_to_tree(since, Some(&theirs), Some(&mut options))?;
         let mut refused = BTreeMap::new();
         let list = Keyring::list_path(keyring::DEFAULT);
-        let mut others = Vec::new();
-        let mut new_epoch = false;
         for delta in diff.deltas() {
             let file = delta.new_file();
             if file.id().is_zero() {
@@ -76,31 +119,22 @@ impl Vault {
                 );
                 continue;
             };
-            if path == list {
-                new_epoch = self.is_other_epoch(&bytes);
+            if path == list && new.is_some() {
                 let head = repo.head().and_then(|head| head.peel_to_commit());
                 let has_own = head.is_ok_and(|head| {
                     let theirs = git2::Oid::from_str(commit);
                     let ahead = theirs.and_then(|t| repo.graph_descendant_of(t, head.id()));
                     !ahead.is_ok_and(|ahead| ahead)
                 });
-                if new_epoch && has_own {
+                if has_own {
                     let why = "it is of other keys, and this branch has commits of its own, \
                                which are of the old ones: put what they changed aside, and \
                                make it again on top of what was pushed";
                     refused.insert(Escaped(path).to_string(), why.to_owned());
                 }
             }
-            others.push((path.to_owned(), bytes));
-        }
-        for (path, bytes) in others {
-            // The macs of another epoch are for whoever has accepted its keys.
-            let is_sealed = path.ends_with(".toml");
-            if is_sealed && new_epoch {
-                continue;
-            }
-            if let Err(why) = self.content(&path, &bytes) {
-                refused.insert(Escaped(&path).to_string(), why);
+            if let Err(why) = content(path, &bytes, new.or(self.keys())) {
+                refused.insert(Escaped(path).to_string(), why);
             }
         }
         Ok(refused)
@@ -110,42 +144,44 @@ impl Vault {
         let Some(keys) = self.keys() else {
             return false;
         };
-        let text = std::str::from_utf8(list).unwrap_or_default();
-        let body = crate::crypto::Mac::split_text(text).map(|(body, _)| body);
-        let list = body.ok().and_then(|body| Keyring::parse(body).ok());
+        let list = unverified(list);
         list.is_some_and(|list| list.commitment != keys.commitment())
     }
+}
 
-    fn content(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
-        let sealed = |domain| -> Result<(), String> {
-            let keys = self.need_keys().map_err(|e| e.to_string())?;
-            let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-            keys.verify_text(domain, text)
-                .map(drop)
-                .map_err(|e| e.to_string())
-        };
-        if path == ATTRIBUTES {
-            return attributes(bytes);
-        }
-        if path == CONFIG {
-            return sealed(Domain::Vault);
-        }
-        if path == Keyring::list_path(keyring::DEFAULT) {
-            return sealed(Domain::Keyring);
-        }
-        if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
-            if path.ends_with(".toml") {
-                let read = meta::read(bytes, path, self.keys());
-                return read.map(drop).map_err(|e| super::chain(&e));
-            }
-            let (_, name) = super::split(path);
-            let file = layout::parse_value_file(name).map_err(|e| e.to_string())?;
-            if Ct8::of(bytes) != file.ct8 {
-                return Err("its name says another content".to_owned());
-            }
-        }
-        Ok(())
+/// Whether a file of ours is what its path says, under these keys.
+fn content(path: &str, bytes: &[u8], keys: Option<&KeyringKeys>) -> Result<(), String> {
+    let sealed = |domain| -> Result<(), String> {
+        let keys = keys.ok_or_else(|| VaultError::Locked.to_string())?;
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+        keys.verify_text(domain, text)
+            .map(drop)
+            .map_err(|e| e.to_string())
+    };
+    if path == ATTRIBUTES {
+        return attributes(bytes);
     }
+    if path == CONFIG {
+        return sealed(Domain::Vault);
+    }
+    if path == Keyring::list_path(keyring::DEFAULT) {
+        return sealed(Domain::Keyring);
+    }
+    if path.starts_with("keys/") && path.ends_with(".removed.toml") {
+        return sealed(Domain::Ledger);
+    }
+    if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
+        if path.ends_with(".toml") {
+            let read = meta::read(bytes, path, keys);
+            return read.map(drop).map_err(|e| super::chain(&e));
+        }
+        let (_, name) = super::split(path);
+        let file = layout::parse_value_file(name).map_err(|e| e.to_string())?;
+        if Ct8::of(bytes) != file.ct8 {
+            return Err("its name says another content".to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Whether a path below the vault's directory may be there, as what it is.
