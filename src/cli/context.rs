@@ -22,7 +22,7 @@ use crate::crypto::{
     HasMemberKey as _, Identity, Member, MemberKey, Passphrase, SealedIdentity, SshIdentity,
     SshKeyError, SshKeyFile, UnsealError,
 };
-use crate::model::{Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
+use crate::model::{AuditEntry, Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
 use crate::vault::{Trust, Vault, VaultError};
 
 /// Variables that must not reach a program that is started from here.
@@ -326,7 +326,7 @@ impl Context {
         if is_given.is_none() && self.unlock_by_agent(vault)? {
             return Ok(());
         }
-        let identity = self.identity()?;
+        let identity = self.identity_for(vault)?;
         self.unlock_as(vault, identity.member())
     }
 
@@ -344,7 +344,7 @@ impl Context {
                 return Err(CommandError::new(Exit::Locked, "the vault is locked"));
             }
         }
-        self.unlock_as(vault, self.identity()?.member())
+        self.unlock_as(vault, self.identity_for(vault)?.member())
     }
 
     /// Unlocks an open vault with an identity.
@@ -469,6 +469,17 @@ impl Context {
         self.parse_identity(&bytes, &path)
     }
 
+    /// The same, to open this vault: a wrong passphrase is noted in its audit log.
+    pub fn identity_for(&self, vault: &Vault) -> Result<Own, CommandError> {
+        self.identity().inspect_err(|error| {
+            if error.error.is::<WrongPassphrase>() {
+                let entry = AuditEntry::of_failed_unlock("AccessDeniedException");
+                // That it was wrong is said; that it was not logged is the lesser news.
+                drop(vault.note(None, vec![entry]));
+            }
+        })
+    }
+
     fn parse_identity(&self, bytes: &[u8], place: &Path) -> Result<Own, CommandError> {
         let broken = |error: &dyn std::fmt::Display| {
             CommandError::new(Exit::Integrity, format!("{}: {error}", place.display()))
@@ -489,10 +500,7 @@ impl Context {
         }
         let passphrase = self.passphrase(place)?;
         let opened = sealed.open(&passphrase).map_err(|error| match error {
-            UnsealError::WrongPassphrase => CommandError::new(
-                Exit::NoIdentity,
-                format!("{}: wrong passphrase", place.display()),
-            ),
+            UnsealError::WrongPassphrase => wrong_passphrase(place),
             error => broken(&error),
         });
         opened.map(Own::Age)
@@ -501,7 +509,7 @@ impl Context {
     fn parse_ssh(&self, bytes: &[u8], place: &Path) -> Result<SshIdentity, CommandError> {
         let failed = |error: SshKeyError| {
             let exit = match &error {
-                SshKeyError::WrongPassphrase => Exit::NoIdentity,
+                SshKeyError::WrongPassphrase => return wrong_passphrase(place),
                 SshKeyError::Kind(_) => Exit::Unsupported,
                 SshKeyError::Malformed | SshKeyError::Rounds(_) => Exit::Integrity,
             };
@@ -705,6 +713,18 @@ fn read_preferences(path: &Path, holder: Holder) -> Result<Preferences, CommandE
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Preferences::default()),
         Err(e) => Err(failed(&e)),
     }
+}
+
+/// The passphrase of an identity that was not its.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: wrong passphrase")]
+struct WrongPassphrase {
+    place: String,
+}
+
+fn wrong_passphrase(place: &Path) -> CommandError {
+    let place = place.display().to_string();
+    CommandError::from_error(Exit::NoIdentity, WrongPassphrase { place })
 }
 
 fn no_home() -> CommandError {

@@ -69,6 +69,8 @@ pub enum Deed {
     Update,
     /// The vault's settings were written.
     Settings,
+    /// The vault was to be unlocked.
+    Unlock,
     /// An operation of the endpoint that would have changed something was refused.
     Refused(&'static str),
 }
@@ -85,13 +87,14 @@ impl Deed {
             Self::Restore => "RestoreSecret",
             Self::Update => "UpdateSecret",
             Self::Settings => "UpdateVaultSettings",
+            Self::Unlock => "UnlockVault",
             Self::Refused(operation) => operation,
         }
     }
 
     /// Whether nothing was changed.
     pub const fn is_read(&self) -> bool {
-        matches!(self, Self::Read)
+        matches!(self, Self::Read | Self::Unlock)
     }
 }
 
@@ -123,6 +126,18 @@ impl AuditEntry {
             labels: Vec::new(),
             remote: None,
             error: None,
+        }
+    }
+
+    /// A vault that was not unlocked, and why, in a code.
+    pub fn of_failed_unlock(error: &'static str) -> Self {
+        Self {
+            deed: Deed::Unlock,
+            secret: None,
+            version: None,
+            labels: Vec::new(),
+            remote: None,
+            error: Some(error),
         }
     }
 

@@ -277,6 +277,23 @@ impl Vault {
         }
     }
 
+    /// Notes that the vault was not unlocked; gives the result back. That an agent has
+    /// locked, or the keys are being replaced, is nobody's try.
+    pub(super) fn noted_unlock<T>(&self, done: Result<T, VaultError>) -> Result<T, VaultError> {
+        if let Err(error) = &done
+            && (error.is_integrity()
+                || matches!(
+                    error,
+                    VaultError::NoIdentity { .. } | VaultError::NoMemberNow { .. }
+                ))
+        {
+            let entry = AuditEntry::of_failed_unlock(error.audit_code());
+            // What failed is said; that it was not logged is the lesser news.
+            drop(self.note(None, vec![entry]));
+        }
+        done
+    }
+
     /// Notes what was done for somebody. It fails where the audit log is required and
     /// cannot be written.
     pub fn note(
@@ -335,6 +352,7 @@ impl VaultError {
         match self {
             Self::NoValue { .. } => "ResourceNotFoundException",
             Self::Locked => "VaultLocked",
+            Self::NoIdentity { .. } | Self::NoMemberNow { .. } => "IncorrectKeyException",
             Self::Value { .. } | Self::OtherValue { .. } | Self::ValueMissing { .. } => {
                 "DecryptionFailure"
             }

@@ -56,8 +56,9 @@ impl Vault {
     /// unlocked or pinned unless all of it is right. A newer epoch than the pinned one
     /// is accepted if the pinned keys vouch for it.
     pub fn unlock(&mut self, member: &dyn Member) -> Result<Trust, VaultError> {
-        let keys = self.open_keys(member)?;
-        self.admit(keys, None)
+        let keys = self.open_keys(member);
+        let done = keys.and_then(|keys| self.admit(keys, None));
+        self.noted_unlock(done)
     }
 
     /// The same, and accepts a keyring that nothing vouches for if it has this
@@ -67,20 +68,25 @@ impl Vault {
         member: &dyn Member,
         fingerprint: &str,
     ) -> Result<Trust, VaultError> {
-        let keys = self.open_keys(member)?;
-        self.admit(keys, Some(fingerprint))
+        let keys = self.open_keys(member);
+        let done = keys.and_then(|keys| self.admit(keys, Some(fingerprint)));
+        self.noted_unlock(done)
     }
 
     /// Verifies the same with keys that were opened before and are held elsewhere, by
     /// an agent. The keyring's file is not looked at: that these are its keys shows in
     /// the member list, which ends in their mac.
     pub fn unlock_with(&mut self, keys: KeyringKeys) -> Result<Trust, VaultError> {
-        self.admit(keys, None)
+        match self.admit(keys, None) {
+            // An agent may hold the keys of another clone's keyring: nobody has tried.
+            Err(error @ VaultError::OtherKeyring { .. }) => Err(error),
+            done => self.noted_unlock(done),
+        }
     }
 
     /// What a member's identity opens here, without trusting any of it.
     pub fn look_at_keyring(&self, member: &dyn Member) -> Result<KeyringSight, VaultError> {
-        let keys = self.open_keys(member)?;
+        let keys = self.noted_unlock(self.open_keys(member))?;
         let list = self.read_keyring(keyring::DEFAULT, &keys)?;
         let pin = self.state.pin()?;
         let trusted = pin.as_ref().and_then(|p| p.keyrings.get(keyring::DEFAULT));
@@ -98,9 +104,17 @@ impl Vault {
 
     fn open_keys(&self, member: &dyn Member) -> Result<KeyringKeys, VaultError> {
         self.refuse_half_rekeyed()?;
-        let read = |path: &str| Ok(self.root.read(path, MAX_AGE)?.0);
-        let identity = self.open_keyring_of(&read, member)?;
+        let identity = self.open_keyring_of(&|path: &str| self.file(path), member)?;
         Ok(KeyringKeys::new(identity, &self.config().vault_id))
+    }
+
+    /// A file of a keyring in the work tree.
+    fn file(&self, path: &str) -> Result<Vec<u8>, VaultError> {
+        let cap = match path.ends_with(".age") {
+            true => MAX_AGE,
+            false => keyring::MAX,
+        };
+        Ok(self.root.read(path, cap)?.0)
     }
 
     /// Opens the keyring's file of a tree. Says so to whoever could open it before.
@@ -245,8 +259,7 @@ impl Vault {
         keys: &KeyringKeys,
         trusted: &Trusted,
     ) -> Result<Option<u32>, VaultError> {
-        let tree = |path: &str| Ok(self.root.read(path, MAX_AGE)?.0);
-        self.check_pinned_in(&tree, list, keys, trusted)
+        self.check_pinned_in(&|path: &str| self.file(path), list, keys, trusted)
     }
 
     fn check_pinned_in(
@@ -299,7 +312,9 @@ impl Vault {
             let opened = tree(&age).and_then(|file| self.open_bytes(&age, &file, &next));
             let identity = match opened {
                 Ok(identity) => identity,
-                Err(VaultError::NoIdentity { .. } | VaultError::Disk(_)) => return Ok(false),
+                Err(
+                    VaultError::NoIdentity { .. } | VaultError::Disk(_) | VaultError::Merge { .. },
+                ) => return Ok(false),
                 Err(error) => return Err(error),
             };
             let text = Keyring::successor(&list.name, epoch, &next.recipient(), &commitment);

@@ -631,6 +631,12 @@ fn malware_that_reads_files_has_no_use_of_the_identity() {
         "{program} -C vault get a --passphrase-fd 9 9<passphrase"
     ));
     assert_eq!(done.status.code(), Some(6), "{}", said(&done));
+    let log = shell(&format!("{program} -C vault audit log --json"));
+    let log = String::from_utf8_lossy(&log.stdout).into_owned();
+    assert!(
+        log.contains("UnlockVault") && log.contains("AccessDeniedException"),
+        "{log}"
+    );
     let identity = fs::read_to_string(home.identity()).unwrap();
     assert!(!identity.contains("AGE-SECRET-KEY"));
     for (path, bytes) in tree(home.path()) {

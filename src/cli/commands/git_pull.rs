@@ -149,7 +149,7 @@ impl GitPull {
         })?;
         // New keys are opened before anything that is under them is checked out.
         let own = match vault.brings_new_keys(&theirs)? {
-            true => Some(ctx.identity()?),
+            true => Some(ctx.identity_for(&vault)?),
             false => None,
         };
         let refused = vault.check_incoming(&theirs, own.as_ref().map(Own::member))?;

@@ -111,7 +111,7 @@ fn ls(ctx: &Context) -> CommandResult {
 /// Unlocks with the person's own identity: what an agent holds never leaves it.
 fn unlocked_here(ctx: &Context) -> Result<(Vault, crate::cli::context::Own), CommandError> {
     let mut vault = ctx.open()?;
-    let own = ctx.identity()?;
+    let own = ctx.identity_for(&vault)?;
     ctx.unlock_as(&mut vault, own.member())?;
     Ok((vault, own))
 }
@@ -213,7 +213,7 @@ pub struct RekeyVerb {}
 impl RekeyVerb {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         let mut vault = ctx.open()?;
-        let own = ctx.identity()?;
+        let own = ctx.identity_for(&vault)?;
         let git = !ctx.no_commit()?;
         let done = if vault.is_half_rekeyed() {
             vault.finish_rekey(own.member(), now(), git)?

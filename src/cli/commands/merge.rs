@@ -45,7 +45,7 @@ pub(super) fn merge(ctx: &Context, vault: &Vault) -> Result<MergeReport, Command
     if !first.open.keys().any(|path| path.starts_with("keys/")) {
         return Ok(first);
     }
-    let identity = ctx.identity()?;
+    let identity = ctx.identity_for(vault)?;
     let mut second = vault.merge_git(now(), Some(identity.member()))?;
     second.secrets.extend(first.secrets);
     second.restored.extend(first.restored);

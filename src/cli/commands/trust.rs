@@ -37,7 +37,7 @@ impl Trust {
             return rollback(ctx);
         }
         let mut vault = ctx.open()?;
-        let own = ctx.identity()?;
+        let own = ctx.identity_for(&vault)?;
         let sight = vault.look_at_keyring(own.member())?;
         let is_new = sight.pinned.is_none();
         if ctx.ui.json() && self.fingerprint.is_none() {

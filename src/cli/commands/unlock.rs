@@ -60,7 +60,7 @@ impl Unlock {
             (false, _) => None,
             (true, _) => Some(Listener::bind(&socket)?),
         };
-        let identity = ctx.identity()?;
+        let identity = ctx.identity_for(&vault)?;
         ctx.unlock_as(&mut vault, identity.member())?;
         let keyring = vault.keys().and_then(|keys| keys.identity());
         let keyring = keyring.ok_or(VaultError::Locked)?;

@@ -336,3 +336,40 @@ fn a_damaged_last_line_is_not_chained_to() {
         Err(VaultError::Audit(AuditError::Damaged { .. }))
     ));
 }
+
+#[test]
+fn a_failed_unlocking_is_a_line_in_the_chain() {
+    let mut fixture = audited(AuditRule::On, Pace::AtOnce);
+    fixture.vault.end_audit();
+    let open = || {
+        let mut vault = fixture.reopen();
+        vault.audit_with(setup(AuditRule::On, Pace::AtOnce));
+        vault
+    };
+    let stranger = crate::crypto::Identity::generate();
+    let error = open().unlock(&stranger).unwrap_err();
+    assert!(matches!(error, VaultError::NoIdentity { .. }), "{error}");
+    // A keyring of somebody else's, encrypted to the member.
+    let path = fixture.root().join("keys/default.age");
+    let genuine = fs::read(&path).unwrap();
+    let to = [fixture.member.recipient()];
+    let age = crate::crypto::encrypt_keyring(&stranger, now(), &to).unwrap();
+    fs::write(&path, age.as_bytes()).unwrap();
+    let error = open().unlock(&fixture.member).unwrap_err();
+    assert!(error.is_integrity(), "{error}");
+    fs::write(&path, genuine).unwrap();
+    open().unlock(&fixture.member).unwrap();
+    let mut said = Vec::new();
+    let found = fixture.vault.audited(&mut |_, event| {
+        let of = |path: &str| event.pointer(path).and_then(|v| v.as_str()).unwrap_or("-");
+        said.push(format!("{} {}", of("/eventName"), of("/errorCode")));
+    });
+    assert_eq!(found.unwrap().broken, None);
+    assert_eq!(
+        said,
+        [
+            "UnlockVault IncorrectKeyException",
+            "UnlockVault IntegrityFailure"
+        ]
+    );
+}

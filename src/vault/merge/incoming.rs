@@ -37,7 +37,7 @@ impl Vault {
             (false, _) => None,
             (true, Some(member)) => {
                 let tree = |path: &str| self.of_commit(&work, commit, path);
-                Some(self.keys_of(&tree, member)?)
+                Some(self.noted_unlock(self.keys_of(&tree, member))?)
             }
             (true, None) => {
                 let path = self.root.full(&Keyring::list_path(keyring::DEFAULT));
