@@ -350,6 +350,56 @@ fn an_old_tree_is_named_and_not_synced() {
 }
 
 #[test]
+fn old_settings_are_named_and_not_synced_by() {
+    let home = house();
+    let remote = |account: &str| {
+        let args = [
+            "remote",
+            "add",
+            "aws",
+            "--region",
+            "eu-west-1",
+            "--endpoint",
+            "http://127.0.0.1:9",
+            "--account",
+            account,
+        ];
+        home.ok(&args, b"");
+    };
+    remote("111111111111");
+    home.ok(&["remote", "rm", "aws", "--yes"], b"");
+    remote("222222222222");
+    // The account that is not to be synced with any more.
+    git(
+        &home,
+        &["checkout", "-q", "HEAD~2", "--", "strongroom.toml"],
+    );
+    let says = "the settings went back in time";
+    let found = String::from_utf8(home.ok(&["status"], b"")).unwrap();
+    assert!(found.contains(says), "{found}");
+    let done = tried(&home, &["fsck"]);
+    assert_eq!(done.status.code(), Some(12), "{}", said(&done));
+    assert!(said(&tried(&home, &["get", "prod/db"])).contains(says));
+    for args in [
+        &["sync", "--yes"][..],
+        &["push", "--yes"],
+        &["fetch"],
+        &["remote", "add", "b", "--region", "eu-west-1"],
+        &["rekey", "--yes"],
+    ] {
+        ends(&home, args, INTEGRITY, says);
+    }
+    ends(&home, &["trust", "--rollback"], 15, "");
+    home.ok(&["trust", "--rollback", "--yes"], b"");
+    assert!(
+        !String::from_utf8(home.ok(&["status"], b""))
+            .unwrap()
+            .contains(says)
+    );
+    home.ok(&["fsck"], b"");
+}
+
+#[test]
 fn an_edited_member_list_opens_nothing() {
     let home = house();
     let eve = Identity::generate().recipient();
