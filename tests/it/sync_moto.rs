@@ -8,6 +8,7 @@ mod merged;
 mod migrate;
 mod own;
 mod refused;
+mod reviewed;
 mod story;
 mod strategies;
 mod twins;

@@ -12,7 +12,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::crypto::{Domain, MacError};
 use crate::model::{Change, Direction, RemoteSecret, SecretName, Sight, Strategy};
-use crate::plan::{Action, SecretPlan, Side, describe_change};
+use crate::plan::{Action, Note, NoteKind, SecretPlan, Side, describe_change};
 use crate::sync::{Cost, Prepared};
 use crate::vault::{Vault, VaultError};
 
@@ -64,6 +64,9 @@ pub(super) struct SavedSecret {
     conflicts: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     answers: Vec<String>,
+    /// What was agreed and is noted before anything else is planned. It is no step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes_first: Vec<String>,
     hash: String,
 }
 
@@ -91,6 +94,20 @@ struct Expects {
     /// LastChangedDate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed: Option<String>,
+}
+
+/// What was agreed with which remote and is noted before anything else is planned.
+fn noted_first(plan: &SecretPlan) -> impl Iterator<Item = &Note> {
+    let first = |note: &&Note| note.kind == NoteKind::AgreedFirst;
+    plan.notes.iter().filter(first)
+}
+
+/// Whether a reviewer is told of a secret: it has something to do or to decide.
+fn is_worth_saving(plan: &SecretPlan) -> bool {
+    !(plan.actions.is_empty()
+        && plan.answers.is_empty()
+        && plan.conflicts.is_empty()
+        && noted_first(plan).next().is_none())
 }
 
 /// The hash of all that a plan has for one secret.
@@ -122,6 +139,7 @@ impl SavedSecret {
             steps: plan.actions.iter().map(step).collect(),
             conflicts: plan.conflicts.iter().map(ToString::to_string).collect(),
             answers: plan.answers.iter().map(ToString::to_string).collect(),
+            notes_first: noted_first(plan).map(ToString::to_string).collect(),
             hash: hash(plan),
         }
     }
@@ -133,7 +151,7 @@ impl SavedSecret {
 
     /// Whether it has anything to do.
     pub(super) fn acts(&self) -> bool {
-        !self.steps.is_empty() || !self.answers.is_empty()
+        !(self.steps.is_empty() && self.answers.is_empty() && self.notes_first.is_empty())
     }
 }
 
@@ -182,8 +200,6 @@ pub(super) fn save(
         return Err(VaultError::Locked.into());
     };
     let plan = &prepared.plan;
-    let says =
-        |s: &SecretPlan| !s.actions.is_empty() || !s.answers.is_empty() || !s.conflicts.is_empty();
     let saved = Saved {
         format: FORMAT,
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -201,7 +217,7 @@ pub(super) fn save(
         secrets: plan
             .secrets
             .iter()
-            .filter(|(_, s)| says(s))
+            .filter(|(_, s)| is_worth_saving(s))
             .map(|(name, s)| (name.to_string(), SavedSecret::of(name, s, prepared)))
             .collect(),
     };
