@@ -7,13 +7,16 @@
 //! the merge hold unchanged: values are copied before anything moves (K1), labels move by
 //! compare-and-swap, and what rotation or AWS owns is left alone (K3, K4).
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use super::decide::{self, View};
 use super::resolve::lost_label;
 use super::seat::{rotated, sealed};
 use super::{Action, Note, NoteKind, RemotePolicy, SecretPlan, Side, Strategies, secret};
 use crate::model::{
-    Change, Details, Direction, Face, Lifecycle, Pair, RemoteBase, RemoteName, RemoteSecret,
-    SecretBase, SecretName, SecretState, Sight, Snapshot, StagingLabel, travels,
+    Change, Details, Direction, Face, Halves, Lifecycle, OwnField, Pair, RemoteBase, RemoteName,
+    RemoteSecret, SecretBase, SecretName, SecretState, Sight, Snapshot, StagingLabel, travels,
 };
 
 /// Reconciles one secret. What comes in by a mirror comes first, then what all others
@@ -90,8 +93,7 @@ fn mirror_out(
         extras: policy.extras,
     };
     let mut own = base.clone();
-    // What a remote has of its own is mirrored neither way.
-    let its = own.remove(*remote).map(|b| b.own).unwrap_or_default();
+    let mut its = own.remove(*remote).map(|b| b.own).unwrap_or_default();
     let gone;
     let mut local = local;
     if let Some(Sight::Seen(seen)) = sight {
@@ -113,6 +115,7 @@ fn mirror_out(
             }
             return plan;
         }
+        set_here_goes_out(&mut its, details, seen, policy);
         let edited = as_edited_here(&here, there, seen);
         let edited = RemoteBase { own: its, ..edited };
         own.insert((*remote).clone(), edited);
@@ -124,6 +127,33 @@ fn mirror_out(
         plan.settled.remove(*remote);
     }
     plan
+}
+
+/// What was set here for a remote alone goes there whatever has become of it there, where
+/// it may be pushed at all; the push must still find what was looked at. What nobody set
+/// here stays the remote's own.
+fn set_here_goes_out(
+    its: &mut BTreeMap<OwnField, Halves>,
+    details: Option<&Details>,
+    seen: &RemoteSecret,
+    policy: &RemotePolicy,
+) {
+    for field in OwnField::ALL {
+        if policy.extras.refuses(field).is_some() {
+            continue;
+        }
+        let wanted = match its.get(&field) {
+            Some(halves) => halves.here.clone(),
+            None => details.and_then(|d| d.own(field)).map(Cow::into_owned),
+        };
+        if let (Some(wanted), Some(now)) = (wanted, seen.facts.own(field)) {
+            let halves = Halves {
+                here: Some(wanted),
+                there: now.into_owned(),
+            };
+            its.insert(field, halves);
+        }
+    }
 }
 
 /// What a remote shows, as if it had been agreed on; and every label that is elsewhere

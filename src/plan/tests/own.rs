@@ -1,5 +1,7 @@
 //! The table of sync.md section 1.7 for what each remote has of its own.
 
+mod mirrors;
+
 use super::*;
 use crate::model::{Class, Details, Extras, Field, Halves, OwnField, Rotation, Strategy};
 
