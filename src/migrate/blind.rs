@@ -7,16 +7,21 @@ use futures_util::StreamExt as _;
 
 use super::item::carried;
 use super::outcome::Findings;
-use super::rules::{Rules, Target};
+use super::rewrite::{policy, same_policy};
+use super::rules::{Policies, Rules, Target};
+use super::saved::Side;
 use super::seen::{blockers, named};
+use super::verify::is_key;
 use super::{AT_ONCE, MigrateError};
 use crate::model::{Attributes, SecretName, SecretValue, Sight, VersionId};
 use crate::store::{Account, BATCH, Inspected, Progress, Retrieved, StoreError};
 
 /// Compares every secret of one account with what the rules make of it in another.
+/// `sides` are which accounts the two are: the rules for policies speak of them.
 pub async fn blind<S: Account>(
     from: &S,
     to: &S,
+    sides: (&Side, &Side),
     rules: &Rules,
     progress: &dyn Progress,
 ) -> Result<Findings, MigrateError> {
@@ -38,7 +43,7 @@ pub async fn blind<S: Account>(
     }
     progress.begin("comparing", Some(pairs.len()));
     for chunk in pairs.chunks(BATCH) {
-        compare_chunk(from, to, rules, chunk, &mut findings).await?;
+        compare_chunk(from, to, sides, rules, chunk, &mut findings).await?;
         progress.advance(chunk.len());
     }
     progress.finish();
@@ -59,6 +64,7 @@ async fn inspect_all<S: Account>(
 async fn compare_chunk<S: Account>(
     from: &S,
     to: &S,
+    sides: (&Side, &Side),
     rules: &Rules,
     pairs: &[(SecretName, SecretName)],
     findings: &mut Findings,
@@ -120,6 +126,9 @@ async fn compare_chunk<S: Account>(
             if left.len() < carried_ids(a).len() {
                 differ.push("a version of the source cannot be read".to_owned());
             }
+            if rules.policy == Policies::Rewrite {
+                differ.extend(policies(from, to, sides, rules, pair).await?);
+            }
             Ok::<_, MigrateError>((pair.0.clone(), differ))
         });
     let checks: Vec<_> = futures_util::stream::iter(checks)
@@ -172,6 +181,38 @@ async fn values<S: Account>(
     Ok(values)
 }
 
+/// What differs in the resource policies.
+async fn policies<S: Account>(
+    from: &S,
+    to: &S,
+    sides: (&Side, &Side),
+    rules: &Rules,
+    (source, target): &(SecretName, SecretName),
+) -> Result<Option<String>, MigrateError> {
+    let (ours, theirs) = (from.policy(source).await, to.policy(target).await);
+    let (ours, theirs) = match (ours, theirs) {
+        (Err(error), _) if error.is_fatal() => return Err(MigrateError::From(error)),
+        (_, Err(error)) if error.is_fatal() => return Err(MigrateError::To(error)),
+        (Err(error), _) => return Ok(Some(format!("the source's resource policy ({error})"))),
+        (_, Err(error)) => return Ok(Some(format!("the resource policy ({error})"))),
+        (Ok(ours), Ok(theirs)) => (ours, theirs),
+    };
+    let rewritten = ours.as_deref().map(|text| {
+        let target = |name: &SecretName| match rules.target(name) {
+            Target::Name(name) => Some(name),
+            _ => None,
+        };
+        policy(text, sides.0, sides.1, rules.account_rewrite, target)
+    });
+    let same = match (&rewritten, &theirs) {
+        (None, None) => true,
+        // What names the source account was not to move.
+        (Some(Some(wanted)), Some(has)) => wanted.left == 0 && same_policy(&wanted.text, has),
+        _ => false,
+    };
+    Ok((!same).then(|| "the resource policy".to_owned()))
+}
+
 fn facts(rules: &Rules, a: &Inspected, b: &Inspected) -> Vec<String> {
     let mut differ = Vec::new();
     if carried(&a.secret) != carried(&b.secret) {
@@ -187,8 +228,11 @@ fn facts(rules: &Rules, a: &Inspected, b: &Inspected) -> Vec<String> {
     }
     let key = named(a.secret.facts.kms_key.as_ref());
     let mapped = rules.kms.get(key.as_deref().unwrap_or("default"));
-    if named(b.secret.facts.kms_key.as_ref()) != named(mapped) {
+    if !is_key(&b.secret, named(mapped).as_deref()) {
         differ.push("the KMS key".to_owned());
+    }
+    if !b.more.replicas.is_empty() {
+        differ.push("the replicas: a copy has none".to_owned());
     }
     differ
 }

@@ -13,7 +13,9 @@ use super::outcome::Outcome;
 use super::rewrite::same_policy;
 use super::survey::taken;
 use crate::crypto::{KeyringKeys, KeysError};
-use crate::model::{Change, Lifecycle, Origin, SecretValue, StagingLabel, VersionId, VersionMeta};
+use crate::model::{
+    Change, Lifecycle, Origin, OwnField, SecretValue, StagingLabel, VersionId, VersionMeta,
+};
 use crate::store::{Account, Inspected, NewSecret, StoreError};
 
 /// What copying takes.
@@ -115,6 +117,7 @@ impl<S: Account> Copier<'_, S> {
         let moved = self.move_labels(item, entry, &mut labels).await?;
         self.journal.reached(&item.source, Stage::Labels)?;
         changed |= moved | self.describe(item, seen.as_ref()).await?;
+        changed |= self.attach_policy(item, entry, seen.as_ref()).await?;
         if moved || seen.is_some() {
             self.look_again(item).await?;
         }
@@ -315,7 +318,7 @@ impl<S: Account> Copier<'_, S> {
         Ok(())
     }
 
-    /// Description, tags and policy.
+    /// Description and tags.
     async fn describe(&self, item: &Item, seen: Option<&Inspected>) -> Result<bool, Stop> {
         let mut changed = false;
         if let Some(seen) = seen {
@@ -328,18 +331,52 @@ impl<S: Account> Copier<'_, S> {
                 changed = true;
             }
         }
-        if let Some(policy) = &item.policy {
-            let has = match seen {
-                Some(_) => self.to.policy(&item.target).await.map_err(at_target)?,
-                None => None,
-            };
-            if !has.is_some_and(|has| same_policy(&has, policy)) {
+        Ok(changed)
+    }
+
+    /// The resource policy: one that was taken off the source is taken off the copy, if
+    /// it still is one that this migration meant it to have.
+    async fn attach_policy(
+        &self,
+        item: &Item,
+        entry: &Entry,
+        seen: Option<&Inspected>,
+    ) -> Result<bool, Stop> {
+        if seen.is_none() && item.policy.is_none() {
+            return Ok(false);
+        }
+        if item.policy.is_none() && entry.policies.is_empty() {
+            return Ok(false);
+        }
+        let has = match seen {
+            Some(_) => self.to.policy(&item.target).await.map_err(at_target)?,
+            None => None,
+        };
+        match (&item.policy, has) {
+            (Some(policy), Some(has)) if same_policy(&has, policy) => return Ok(false),
+            (Some(policy), _) => {
                 let set = self.to.set_policy(&item.target, policy).await;
                 set.map_err(at_target)?;
-                changed = true;
+            }
+            (None, None) => return Ok(false),
+            (None, Some(has)) => {
+                if !entry.policies.iter().any(|put| same_policy(&has, put)) {
+                    return Err(Stop::This(Outcome::Skipped(
+                        "its resource policy is gone from the source, but somebody changed the \
+                         copy's: take it off by hand"
+                            .to_owned(),
+                    )));
+                }
+                let change = Change::SetOwn {
+                    field: OwnField::Policy,
+                    from: has,
+                    to: String::new(),
+                };
+                let taken = self.to.apply(&item.target, &change, None).await;
+                taken.map_err(at_target)?;
             }
         }
-        Ok(changed)
+        Ok(true)
     }
 
     async fn look_again(&self, item: &Item) -> Result<(), Stop> {

@@ -91,6 +91,8 @@ pub(super) struct Entry {
     /// Version ids and labels that this migration ever meant the copy to have.
     pub(super) ids: BTreeSet<VersionId>,
     pub(super) labels: BTreeSet<StagingLabel>,
+    /// Resource policies that it ever meant the copy to have.
+    pub(super) policies: BTreeSet<String>,
     /// When it was last verified.
     pub(super) verified: Option<Timestamp>,
 }
@@ -323,6 +325,7 @@ impl Inner {
         if let Some(spec) = line.spec {
             entry.ids.extend(spec.versions.iter().map(|v| v.id.clone()));
             entry.labels.extend(spec.labels().into_keys());
+            entry.policies.extend(spec.policy.clone());
             entry.spec = Some(spec);
         }
     }

@@ -12,7 +12,7 @@ use super::rules::Policies;
 use super::saved::Migration;
 use super::seen::named;
 use super::{AT_ONCE, MigrateError};
-use crate::model::{RemoteSecret, SecretName};
+use crate::model::{OwnField, RemoteSecret, SecretName};
 use crate::store::{Account, BATCH, Retrieved, StoreError};
 
 /// Compares every copy of a plan with the plan, or with what a delta made of it, and
@@ -139,6 +139,18 @@ async fn compare<S: Account>(
     Ok(differ)
 }
 
+/// Whether a secret is under a key, however AWS spells it; none is the default key.
+pub(super) fn is_key(secret: &RemoteSecret, key: Option<&str>) -> bool {
+    let has = named(secret.facts.kms_key.as_ref()).unwrap_or_default();
+    OwnField::KmsKey.is_met(key.unwrap_or_default(), &has)
+}
+
+/// Whether a secret has replicas.
+pub(super) fn is_replicated(secret: &RemoteSecret) -> bool {
+    let replicas = secret.facts.replicas.as_ref();
+    replicas.is_some_and(|regions| !regions.is_empty())
+}
+
 /// What a description of the copy alone tells.
 pub(super) fn facts(spec: &Item, copy: &RemoteSecret) -> Vec<String> {
     let mut differ = Vec::new();
@@ -151,8 +163,12 @@ pub(super) fn facts(spec: &Item, copy: &RemoteSecret) -> Vec<String> {
     if copy.state.attributes.tags != spec.tags {
         differ.push("the tags".to_owned());
     }
-    if named(copy.facts.kms_key.as_ref()) != spec.kms {
+    if !is_key(copy, spec.kms.as_deref()) {
         differ.push("the KMS key".to_owned());
+    }
+    // One that was there before may be replicated; a copy is not.
+    if !spec.present && is_replicated(copy) {
+        differ.push("the replicas: a copy has none".to_owned());
     }
     differ
 }

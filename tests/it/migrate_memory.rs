@@ -3,5 +3,6 @@
 
 mod house;
 mod plan;
+mod policies;
 mod runs;
 mod undo;

@@ -214,10 +214,14 @@ impl Verify {
             (None, Some(from), Some(to)) => {
                 let vault = ctx.open()?;
                 block_on(async {
-                    let from = ctx.connect_account(&vault, &from).await?;
-                    let to = ctx.connect_account(&vault, &to).await?;
+                    let (a, b) = (
+                        ctx.connect_account(&vault, &from).await?,
+                        ctx.connect_account(&vault, &to).await?,
+                    );
+                    let sides = (side(&vault, &from, &a).await?, side(&vault, &to, &b).await?);
                     let progress = ctx.ui.progress();
-                    let blind = migrate::blind(&from, &to, &rules, progress.as_ref());
+                    let sides = (&sides.0, &sides.1);
+                    let blind = migrate::blind(&a, &b, sides, &rules, progress.as_ref());
                     Ok(Box::pin(blind).await?)
                 })?
             }

@@ -185,7 +185,9 @@ impl House {
     }
 
     pub(super) fn blind(&self, rules: &Rules) -> Findings {
-        run(blind(&self.from, &self.to, rules, &Silent)).unwrap()
+        let head = self.head();
+        let sides = (&head.from, &head.to);
+        run(blind(&self.from, &self.to, sides, rules, &Silent)).unwrap()
     }
 
     /// Copies, and everything must go well.

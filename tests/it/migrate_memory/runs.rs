@@ -312,8 +312,18 @@ fn verification_sees_each_kind_of_difference() {
         ("KMS key", true, |h| {
             h.to.edit_facts(&name("live/db"), |f| f.kms_key = Some("k".into()));
         }),
-        ("policy", false, |h| {
+        ("resource policy", true, |h| {
             h.to.as_console_policy(&name("live/db"), None);
+        }),
+        ("resource policy", true, |h| {
+            let other = r#"{"Version":"2012-10-17","Statement":[{"Sid":"x"}]}"#;
+            h.to.as_console_policy(&name("live/one"), Some(other));
+        }),
+        // What was promised: a copy has none, whatever the source has.
+        ("replicas", true, |h| {
+            h.to.edit_particulars(&name("live/db"), |p| {
+                p.replicas = vec!["eu-north-1".to_owned()];
+            });
         }),
         ("missing", true, |h| h.to.as_console_purge(&name("live/db"))),
         ("scheduled", true, |h| {
@@ -326,6 +336,16 @@ fn verification_sees_each_kind_of_difference() {
             put(&h.to, "live/one", 11, "forged", &[]);
         }),
     ];
+    // The same key by its other name is no difference.
+    assert_eq!(
+        differs(|h| {
+            h.to.edit_facts(&name("live/db"), |f| {
+                f.kms_key = Some("alias/aws/secretsmanager".into());
+            });
+        })
+        .0,
+        "[] "
+    );
     for (word, blind_too, spoil) in table {
         let (seen, blind) = differs(spoil);
         assert!(seen.contains(word), "{word}: {seen}");
