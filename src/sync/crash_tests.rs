@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::asked_for;
-use super::machine::sync_until;
+use super::machine::actor::sync_until;
 use super::world::{Cloud, Edits as _, Site, id, put, text};
 use crate::model::seeded::{Died, die_at};
 use crate::plan::{Choice, Limits};

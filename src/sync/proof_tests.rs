@@ -4,7 +4,7 @@
 
 #[path = "crash_tests.rs"]
 mod crash;
-#[path = "../../tests/it/proof/machine.rs"]
+#[path = "../../tests/it/proof/machine/mod.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod machine;
 #[path = "seeded_tests.rs"]

@@ -2,7 +2,8 @@
 //! state machine catch it.
 
 use super::asked_for;
-use super::machine::{Act, Step, Take, Trouble, check_of, draw, play};
+use super::machine::play::check_of;
+use super::machine::{Act, Step, Take, Trouble, draw, play};
 use crate::model::seeded::{Bug, MARK, turn_on};
 use crate::store::FaultKind;
 use Act::Put;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::asked_for;
-use super::machine::{Act, Step, Take, Tally, Trouble, draw, play, shrink};
+use super::machine::play::shrink;
+use super::machine::{Act, Step, Take, Tally, Trouble, draw, play};
 
 fn add(into: &mut BTreeMap<String, usize>, from: &BTreeMap<String, usize>) {
     for (key, n) in from {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::asked_for;
-use super::machine::Dice;
+use super::machine::step::Dice;
 use crate::moto::Moto;
 use crate::proxy::{Fate, Proxy};
 use crate::sync_moto::desk::{Desk, console, serves, state, vid};
