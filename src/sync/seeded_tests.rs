@@ -70,7 +70,7 @@ fn stories(bug: Bug) -> Vec<Vec<Step>> {
 /// The checks that may be the first to see it.
 fn seen_by(bug: Bug) -> &'static [&'static str] {
     match bug {
-        Bug::DropCas => &["K1", "I15"],
+        Bug::DropCas => &["I9"],
         Bug::PushOnBase => &["I15"],
         Bug::AdvanceOnSkip => &["I15 here"],
         Bug::AbsentIsDeleted => &["absent"],

@@ -1,5 +1,6 @@
 //! A store that dies or is meddled with at a call.
 
+use super::expected::{Expected, moved_otherwise};
 use super::*;
 
 /// A store that dies, or lets somebody act, right before a call; and that looks at every
@@ -7,6 +8,8 @@ use super::*;
 pub(super) struct Actor<'a> {
     store: &'a MemoryStore,
     shared: &'a Stage<'a>,
+    /// What the sync may expect there.
+    expected: Mutex<Expected>,
 }
 
 pub(super) struct Stage<'a> {
@@ -24,8 +27,7 @@ impl Actor<'_> {
         let stage = self.shared;
         let number = stage.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(wrong) = no_current(stage.cloud) {
-            let mut first = stage.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-            first.get_or_insert(wrong);
+            stage.complain(wrong);
         }
         if let Some((at, act)) = stage.meddle
             && at == number
@@ -40,6 +42,26 @@ impl Actor<'_> {
             Some((at, true)) => at == number,
             _ => false,
         }
+    }
+
+    /// A call whose mark on the account's history is looked at.
+    async fn store_apply(
+        &self,
+        name: &SecretName,
+        change: &Change,
+        value: Option<&SecretValue>,
+    ) -> Result<(), StoreError> {
+        let before = self.store.current_moves().len();
+        let answer = self.store.apply(name, change, value).await;
+        let moves = self.store.current_moves();
+        if let Some(wrong) = moved_otherwise(name, change, &moves[before..]) {
+            self.shared.complain(wrong);
+        }
+        answer
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Expected> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn die(&self) {
@@ -78,11 +100,19 @@ impl SecretStore for Actor<'_> {
         known: &[SecretName],
         progress: &dyn Progress,
     ) -> Result<RemoteView, StoreError> {
-        through!(self, self.store.view(known, progress))
+        let view = through!(self, self.store.view(known, progress));
+        if let Ok(view) = &view {
+            self.expected().listed(view);
+        }
+        view
     }
 
     async fn describe(&self, name: &SecretName) -> Result<Option<RemoteSecret>, StoreError> {
-        through!(self, self.store.describe(name))
+        let seen = through!(self, self.store.describe(name));
+        if let Ok(seen) = &seen {
+            self.expected().described(name, seen.as_ref());
+        }
+        seen
     }
 
     async fn policy(&self, name: &SecretName) -> Result<Option<String>, StoreError> {
@@ -106,7 +136,12 @@ impl SecretStore for Actor<'_> {
         change: &Change,
         value: Option<&SecretValue>,
     ) -> Result<(), StoreError> {
-        through!(self, self.store.apply(name, change, value))
+        if let Some(wrong) = self.expected().wrong(name, change) {
+            self.shared.complain(wrong);
+        }
+        let answer = through!(self, self.store_apply(name, change, value));
+        self.expected().called(name, change, answer.is_ok());
+        answer
     }
 }
 
@@ -131,6 +166,12 @@ pub(crate) fn sync_until(
 }
 
 impl Stage<'_> {
+    /// Keeps the first thing that was wrong.
+    fn complain(&self, wrong: String) {
+        let mut first = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(wrong);
+    }
+
     /// Nothing if the process died.
     pub(super) fn sync(&self, site: &Site) -> Option<Result<Report, SyncError>> {
         let stores: BTreeMap<RemoteName, Actor<'_>> = self
@@ -139,7 +180,12 @@ impl Stage<'_> {
             .iter()
             .map(|(remote, store)| {
                 let shared = self;
-                (remote.clone(), Actor { store, shared })
+                let actor = Actor {
+                    store,
+                    shared,
+                    expected: Mutex::default(),
+                };
+                (remote.clone(), actor)
             })
             .collect();
         let options = site.options();

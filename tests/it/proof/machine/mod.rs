@@ -6,17 +6,17 @@
 //! list is a history, and one that fails can lose steps and fail still.
 //!
 //! `step` is what can happen, `people` and `clones` do it, `syncs` runs a sync through
-//! `actor`, `moves`, `onlooker` and `rest` hold the checks, `play` is the whole.
+//! `actor`, `expected`, `moves`, `onlooker` and `rest` hold the checks, `play` is the whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strongroom::model::{
     Change, Conflict, Field, Lifecycle, Record, RemoteName, RemoteSecret, RemoteView, SecretName,
-    SecretState, SecretValue, StagingLabel, VersionId, VersionMeta,
+    SecretState, SecretValue, Sight, StagingLabel, VersionId, VersionMeta,
 };
 use strongroom::plan::{Choice, Limits};
 use strongroom::store::{
@@ -37,6 +37,7 @@ macro_rules! check {
 
 pub(crate) mod actor;
 mod clones;
+mod expected;
 mod moves;
 mod onlooker;
 mod people;
