@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::seat::Seat;
 use super::verdict::Verdict;
 use crate::model::{
-    Change, Class, Conflict, Field, Halves, OwnField, missing_replicas, replicas_text,
+    Change, Class, Conflict, Field, Halves, OwnField, missing_replicas, replicas_of, replicas_text,
 };
 
 /// What one remote and the vault say of one of them.
@@ -76,10 +76,14 @@ pub(super) fn merge_own(side: &OwnSide<'_>) -> OwnMerge {
         (Some(wanted), now) => match (side.held, now) {
             (Some(why), _) => held(wanted, why),
             (None, None) => held(wanted, "what is there is not known"),
-            (None, Some(now)) if side.field == OwnField::Replicas => OwnMerge::Push {
-                from: now.to_owned(),
-                to: replicas_text(&missing_replicas(wanted, now)),
-            },
+            (None, Some(now))
+                if side.field == OwnField::Replicas && !taken_away(wanted, was, now) =>
+            {
+                OwnMerge::Push {
+                    from: now.to_owned(),
+                    to: replicas_text(&missing_replicas(wanted, now)),
+                }
+            }
             (None, Some(now)) if now == was => OwnMerge::Push {
                 from: now.to_owned(),
                 to: wanted.to_owned(),
@@ -91,6 +95,14 @@ pub(super) fn merge_own(side: &OwnSide<'_>) -> OwnMerge {
             },
         },
     }
+}
+
+/// Whether a replica that was there, and is to be there, was taken away over there: the
+/// union of both sides is no answer to that (sync.md section 1.7).
+fn taken_away(wanted: &str, was: &str, now: &str) -> bool {
+    let (was, now) = (replicas_of(was), replicas_of(now));
+    let mut wanted = replicas_of(wanted).into_keys();
+    wanted.any(|region| was.contains_key(&region) && !now.contains_key(&region))
 }
 
 impl<'a> Draft<'a> {

@@ -365,6 +365,46 @@ fn replicas_are_united() {
     }
 }
 
+/// Taken away there, and set here all the same: a person decides.
+#[test]
+fn a_replica_that_was_taken_away_there_is_not_made_anew_unasked() {
+    let field = OwnField::Replicas;
+    for (wanted, was, now, conflicts) in [
+        ("eu", "eu us", "us", true),
+        ("ap eu", "eu", "", true),
+        ("ap", "eu", "", false),
+        ("eu", "", "", false),
+    ] {
+        let mut c = own_case(field, None, Some((Some(wanted), was)), Some(now));
+        let plan = made(&c);
+        if !conflicts {
+            assert_eq!(render_own(&plan), format!("a: {wanted} for {now}; ="));
+            continue;
+        }
+        let said = format!("CONFLICT edit/edit {was} {wanted} {now}");
+        assert_eq!(render_own(&plan), said);
+        c.remotes.remove(&remote("b"));
+        let found = made(&c).secrets[&name()].conflicts[0].clone();
+        for (choice, expected) in [
+            (Choice::Ours, format!("a: {wanted} for {now}; =")),
+            // That there is none is nothing to keep on record.
+            (
+                Choice::Theirs,
+                String::from(if now.is_empty() { "=" } else { "" }),
+            ),
+        ] {
+            let mut record = crate::model::Record::new(name());
+            record.state = c.local.secrets.get(&name()).unwrap().clone();
+            record.base = c.base[&name()].clone();
+            resolve(&mut record, &found, &choice).unwrap();
+            let mut decided = own_case(field, None, None, Some(now));
+            decided.remotes.remove(&remote("b"));
+            decided.base.insert(name(), record.base);
+            assert_eq!(render_own(&made(&decided)), expected, "{choice:?}");
+        }
+    }
+}
+
 /// Rotation is the remote's: what changed there is said once, what was set up here is
 /// said each time, and nothing is pushed.
 #[test]
