@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{StagingLabel, Timestamp, VersionId, VersionMeta};
+use super::{Content, Digest, Kind, StagingLabel, Timestamp, VersionId, VersionMeta};
 
 /// What describes a secret beside its versions: the fields that travel between the
 /// vault and every remote.
@@ -160,6 +160,19 @@ impl SecretState {
     /// here (sync.md section 1.9).
     pub fn alias_of(&self, twin: &VersionId) -> Option<VersionId> {
         self.labels_of(twin).find_map(StagingLabel::aliased)
+    }
+
+    /// The id under which another content of this id is kept: the one it already has here,
+    /// or a new one. New keys give all contents new digests, and what was kept before
+    /// keeps its id.
+    pub fn twin_of(&self, id: &VersionId, kind: Kind, digest: Digest) -> VersionId {
+        let content = Content::Value { kind, digest };
+        let mut twins = self.labels.iter().filter(|(label, twin)| {
+            let is_it = self.versions.get(*twin).map(|v| v.content) == Some(content);
+            is_it && label.aliased().as_ref() == Some(id)
+        });
+        let known = twins.next().map(|(_, twin)| twin.clone());
+        known.unwrap_or_else(|| id.twin(&digest))
     }
 
     /// What two sides compare: everything but the versions themselves and the

@@ -139,7 +139,7 @@ fn clashes(local: &SecretState, seat: &Seat<'_>) -> Vec<Clash> {
         let shown = seen.state.versions.get(id);
         let twin = match shown.map(|v| v.content) {
             Some(Content::Value { digest, kind }) if here != (Content::Value { kind, digest }) => {
-                id.twin(&digest)
+                local.twin_of(id, kind, digest)
             }
             // Not read this time. Nothing is agreed yet, and it was found to differ.
             Some(Content::Unread) if seat.pair.is_none() => match met_before(local, seat, id) {

@@ -146,7 +146,7 @@ pub(super) fn keep_other(
     if here.is_none_or(|here| here == content) {
         return Err(Stop::Outcome(Outcome::Again));
     }
-    let twin = id.twin(&digest);
+    let twin = record.state.twin_of(id, kind, digest);
     let author = Author::From(remote);
     if !record.state.versions.contains_key(&twin) {
         tx.add_value(&record.name, &twin, &found.value, found.created)?;

@@ -237,6 +237,29 @@ fn what_wins_goes_on_under_an_id_of_its_own() {
     assert_eq!(record.base[&remote("a")].intents, BTreeMap::new());
 }
 
+/// New keys give every content a new digest: what was decided before is not asked again.
+#[test]
+fn an_answer_that_was_not_pushed_outlives_new_keys() {
+    for (choice, wins) in [(Choice::Ours, twin(1, 1)), (Choice::Theirs, twin(1, 2))] {
+        let met = There("none", "none", "", "CUR=1 1~2");
+        let (_, mut record) = resolved("CUR=1", met, &choice);
+        for version in record.state.versions.values_mut() {
+            if let Content::Value { digest, .. } = &mut version.content {
+                *digest = Digest([digest.0[0] + 100; 32]);
+            }
+        }
+        let mut c = from(case("CUR=1", &[There("none", "none", "", "CUR=1 1~102")]));
+        c.base.insert(name(), record.base);
+        c.local.secrets.0.insert(name(), record.state);
+        let next = render(&plan(&c.base, &c.local, &c.remotes, &c.policy));
+        let next = next.replace(&wins.short(), "W");
+        assert_eq!(
+            next, "a: add version W; a: move CUR from 1 to W; =",
+            "{choice:?}"
+        );
+    }
+}
+
 #[test]
 fn both_contents_stay_and_the_loser_can_be_found() {
     let met = || There("none", "none", "", "CUR=1 1~2");
