@@ -2,11 +2,40 @@
 
 use super::*;
 
+/// A row: its cell, `local x remote`, what is here, what was agreed and is there, the
+/// plan.
+type Row = (&'static str, &'static str, There<'static>, &'static str);
+
 /// Existence: sync.md section 1.4, `local x remote`.
 #[test]
 fn existence_table() {
+    for (row, here, There(a, b, c, d), expected) in rows() {
+        check(row, here, &[There(a, b, c, d)], expected);
+    }
+}
+
+/// The classes of section 1.3: unchanged, changed, new, deleted, scheduled, restored,
+/// made anew. What cannot be is left out: N has no base, S is of what lives, R of what
+/// is scheduled, and X has a base.
+#[test]
+fn every_cell_of_1_4_has_a_row() {
+    let impossible = [
+        "NxC", "CxN", "NxD", "NxX", "XxN", "DxN", "SxN", "RxN", "SxR",
+    ];
+    let rows = rows();
+    for here in "UCNDSRX".chars() {
+        for there in "UCNDSRX".chars() {
+            let cell = format!("{here}x{there}");
+            let named = rows.iter().any(|(row, ..)| row.starts_with(&cell));
+            let can_be = !impossible.contains(&cell.as_str());
+            assert_eq!(named, can_be, "{cell}");
+        }
+    }
+}
+
+fn rows() -> Vec<Row> {
     let v1 = "CUR=1";
-    let rows: &[(&str, &str, There<'_>, &str)] = &[
+    vec![
         ("UxU", v1, There(v1, v1, "", v1), ""),
         (
             "UxC",
@@ -331,9 +360,72 @@ fn existence_table() {
             There("none", "", "", "-"),
             "",
         ),
-    ];
-    for (row, here, there, expected) in rows {
-        let There(a, b, c, d) = there;
-        check(row, here, &[There(a, b, c, d)], expected);
-    }
+        (
+            "CxR: restored there, and its text changed here meanwhile",
+            "sched CUR=1 desc=x",
+            There("sched CUR=1", "sched CUR=1", "", v1),
+            "v: restore; a: set the description; =",
+        ),
+        (
+            "NxR: first seen after a restore, as NxN",
+            v1,
+            There("none", "", "", v1),
+            "=",
+        ),
+        (
+            "RxC: restored here, and its text changed there meanwhile",
+            v1,
+            There("sched CUR=1", "sched CUR=1", "", "sched CUR=1 desc=y"),
+            "a: restore; v: set the description; =",
+        ),
+        (
+            "RxS: restored here, and another date there",
+            v1,
+            There("sched CUR=1", "sched CUR=1", "", "sched2 CUR=1"),
+            "a: restore; =",
+        ),
+        (
+            "UxS, scheduled already: another date there is taken",
+            "sched CUR=1",
+            There("sched CUR=1", "sched CUR=1", "", "sched2 CUR=1"),
+            "v: take over the deletion date D2; =",
+        ),
+        // What was deleted and put anew here before a sync is an edit: the ARN is used on.
+        (
+            "XxU",
+            "CUR=5 v1",
+            There(v1, v1, "CUR<1", v1),
+            "a: add version 5; a: move CUR from 1 to 5; =",
+        ),
+        (
+            "XxC",
+            "CUR=5 v1",
+            There(v1, v1, "CUR<1", "CUR=2 PREV=1"),
+            "v: copy version 2; CONFLICT a label AWSCURRENT edit/edit",
+        ),
+        (
+            "XxD",
+            "CUR=5 v1",
+            There(v1, v1, "CUR<1", "-"),
+            "CONFLICT a lifecycle edit/delete",
+        ),
+        (
+            "XxS",
+            "CUR=5 v1",
+            There(v1, v1, "CUR<1", "sched CUR=1"),
+            "CONFLICT a lifecycle edit/schedule",
+        ),
+        (
+            "XxR",
+            "CUR=5 v1",
+            There("sched CUR=1", "sched CUR=1", "CUR<1", v1),
+            "a: add version 5; a: move CUR from 1 to 5; =",
+        ),
+        (
+            "XxX",
+            "CUR=5 v1",
+            There(v1, v1, "CUR<1", "arn2 CUR=2"),
+            "v: copy version 2; CONFLICT a lifecycle edit/recreate",
+        ),
+    ]
 }

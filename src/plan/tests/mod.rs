@@ -1,6 +1,6 @@
 //! The tables of sync.md section 1, row by row, and the notation they are written in.
 //!
-//! A state is a line of words: `-` absent, `sched` / `tomb` lifecycle, `CUR=2` a
+//! A state is a line of words: `-` absent, `sched` / `sched2` / `tomb` lifecycle, `CUR=2` a
 //! label on version 2, `v3` a version without labels, `3<2` version 3 with parent 2,
 //! `desc=x`, `tag.k=x`. An intent is `CUR<1`: moved here, when it was on version 1.
 //! `2~1` says that version 2 was read and has version 1's value, `2~1b` that it has the
@@ -69,6 +69,10 @@ pub(super) fn state(text: &str, local: bool) -> Option<SecretState> {
         if word == "sched" {
             s.lifecycle = Lifecycle::Scheduled {
                 date: Some(Timestamp::from_secs(1000)),
+            };
+        } else if word == "sched2" {
+            s.lifecycle = Lifecycle::Scheduled {
+                date: Some(Timestamp::from_secs(2000)),
             };
         } else if word == "tomb" {
             s.lifecycle = Lifecycle::Tombstone;
@@ -217,6 +221,7 @@ fn short(action: &Action) -> String {
     let text = action.to_string();
     let text = text.replace("0000000", "").replace("vault: ", "v: ");
     let text = text.replace("1970-01-01T00:16:40.000Z", "D");
+    let text = text.replace("1970-01-01T00:33:20.000Z", "D2");
     let text = text
         .replace("AWSCURRENT", "CUR")
         .replace("AWSPREVIOUS", "PREV");
