@@ -19,6 +19,7 @@ mod own;
 mod proof_tests;
 mod push;
 mod report;
+mod round;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
