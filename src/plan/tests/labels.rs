@@ -159,6 +159,42 @@ fn label_table() {
             ),
             "v: take PEND off 2; =",
         ),
+        (
+            "PEND U x moved",
+            "CUR=1 PEND=2",
+            There("CUR=1 PEND=2", "CUR=1 PEND=2", "", "CUR=1 PEND=3"),
+            "v: copy version 3; v: move PEND from 2 to 3; =",
+        ),
+        (
+            "PEND moved x U: refused",
+            "CUR=1 PEND=3 v2",
+            There("CUR=1 PEND=2", "CUR=1 PEND=2", "PEND<2", "CUR=1 PEND=2"),
+            "=",
+        ),
+        (
+            "PEND removed x U: not pushed",
+            "CUR=1 v2",
+            There("CUR=1 PEND=2", "CUR=1 PEND=2", "PEND<2", "CUR=1 PEND=2"),
+            "=",
+        ),
+        (
+            "PREV removed x U: it is the vault's own",
+            "CUR=2 v1",
+            There("CUR=2 PREV=1", "CUR=2 PREV=1", "", "CUR=2 PREV=1"),
+            "=",
+        ),
+        (
+            "PREV U x removed: the vault keeps its own, which is for show (P2)",
+            "CUR=2 PREV=1",
+            There("CUR=2 PREV=1", "CUR=2 PREV=1", "", "CUR=2"),
+            "=",
+        ),
+        (
+            "CUR removed x U: it can move, not vanish, and is put back",
+            "v1",
+            There(v1, v1, "CUR<1", v1),
+            "v: put CUR on 1; =",
+        ),
         // custom
         (
             "X U x moved",
