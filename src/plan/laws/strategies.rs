@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Action, Choice, SecretPlan, Side, Strategies};
+use super::memory::quiet;
 use super::worlds::{NAMES, Spec, World, number};
-use super::{Holds, consistent, ensure, foretold, quiet, safety, same_result, short, steps};
+use super::{Holds, consistent, ensure, foretold, safety, same_result, short, steps};
 use crate::model::{
     Change, Class, Direction, Field, RemoteName, SecretState, Strategy, Timestamp, VersionId,
 };
