@@ -15,8 +15,9 @@ use super::resolve::lost_label;
 use super::seat::{rotated, sealed};
 use super::{Action, Note, NoteKind, RemotePolicy, SecretPlan, Side, Strategies, secret};
 use crate::model::{
-    Change, Details, Direction, Face, Halves, Lifecycle, OwnField, Pair, RemoteBase, RemoteName,
-    RemoteSecret, SecretBase, SecretName, SecretState, Sight, Snapshot, StagingLabel, travels,
+    Change, Class, Conflict, Details, Direction, Face, Field, Halves, Lifecycle, OwnField, Pair,
+    RemoteBase, RemoteName, RemoteSecret, SecretBase, SecretName, SecretState, Sight, Snapshot,
+    StagingLabel, travels,
 };
 
 /// Reconciles one secret. What comes in by a mirror comes first, then what all others
@@ -47,7 +48,10 @@ pub(super) fn reconcile(
         .filter(|(.., p)| !p.direction.is_mirror())
         .copied()
         .collect();
-    let merged = decide::reconcile(name, local, details, base, &others, all, strategies);
+    let mut merged = decide::reconcile(name, local, details, base, &others, all, strategies);
+    if of(Direction::MirrorIn).any(|(_, sight, _)| is_gone(*sight)) {
+        deleted_for_good(&mut merged, local, base);
+    }
     let waits = !merged.conflicts.is_empty()
         || !merged.answers.is_empty()
         || merged.looks_again()
@@ -59,8 +63,9 @@ pub(super) fn reconcile(
         return whole;
     }
     for view in outs {
-        let one = mirror_out(name, local, details, base, view, all);
+        let mut one = mirror_out(name, local, details, base, view, all);
         if one.conflicts.is_empty() {
+            keep_each(&mut one, &whole.actions, view.0);
             whole.join(one);
         } else {
             // The alarm: nothing goes anywhere.
@@ -69,6 +74,40 @@ pub(super) fn reconcile(
     }
     copies_first(&mut whole.actions);
     whole
+}
+
+fn is_gone(sight: Option<&Sight>) -> bool {
+    match sight {
+        Some(Sight::Seen(seen)) => !seen.state.lifecycle.is_live(),
+        Some(Sight::Blocked(_)) => false,
+        None => true,
+    }
+}
+
+/// The original has it no more, and another remote's edit would bring it back, and so on
+/// for ever: a person decides.
+fn deleted_for_good(merged: &mut SecretPlan, local: Option<&SecretState>, base: &SecretBase) {
+    let revived = merged.notes.iter().filter(|n| n.kind == NoteKind::Revived);
+    let remotes: Vec<RemoteName> = revived.filter_map(|n| n.remote.clone()).collect();
+    if remotes.is_empty() {
+        return;
+    }
+    let word = |lifecycle: Lifecycle| Some(lifecycle.as_str().to_owned());
+    let conflict = |remote: RemoteName| {
+        let pair = base.get(&remote).and_then(|b| b.pair.as_ref());
+        Conflict {
+            field: Field::Lifecycle,
+            class: Class::ScheduleEdit,
+            base: pair.and_then(|p| word(p.remote.lifecycle)),
+            ours: local.and_then(|s| word(s.lifecycle)),
+            theirs: word(Lifecycle::Live),
+            remote,
+        }
+    };
+    *merged = SecretPlan {
+        conflicts: remotes.into_iter().map(conflict).collect(),
+        ..SecretPlan::default()
+    };
 }
 
 /// What one remote's plan copies and keeps goes before what another's writes: no label
@@ -109,7 +148,7 @@ fn mirror_out(
         let there = seen.state.face();
         if let Some(reason) = sealed(Some(seen), &one_way).or(rotated(Some(seen))) {
             let mut plan = SecretPlan::default();
-            if differs(&here, &there) {
+            if set_here_goes_out(&mut its, details, seen, policy) || differs(&here, &there) {
                 let kind = NoteKind::NotPushed(reason.to_owned());
                 plan.notes.push(note(remote, kind));
             }
@@ -131,13 +170,14 @@ fn mirror_out(
 
 /// What was set here for a remote alone goes there whatever has become of it there, where
 /// it may be pushed at all; the push must still find what was looked at. What nobody set
-/// here stays the remote's own.
+/// here stays the remote's own. True if anything is to go.
 fn set_here_goes_out(
     its: &mut BTreeMap<OwnField, Halves>,
     details: Option<&Details>,
     seen: &RemoteSecret,
     policy: &RemotePolicy,
-) {
+) -> bool {
+    let mut goes = false;
     for field in OwnField::ALL {
         if policy.extras.refuses(field).is_some() {
             continue;
@@ -147,6 +187,7 @@ fn set_here_goes_out(
             None => details.and_then(|d| d.own(field)).map(Cow::into_owned),
         };
         if let (Some(wanted), Some(now)) = (wanted, seen.facts.own(field)) {
+            goes |= !field.is_met(&wanted, &now);
             let halves = Halves {
                 here: Some(wanted),
                 there: now.into_owned(),
@@ -154,6 +195,7 @@ fn set_here_goes_out(
             its.insert(field, halves);
         }
     }
+    goes
 }
 
 /// What a remote shows, as if it had been agreed on; and every label that is elsewhere
@@ -207,6 +249,33 @@ fn keep_findable(
             source: Some(remote.clone()),
         };
         plan.actions.insert(at, keep);
+    }
+}
+
+/// Where two mirrors delete what the vault never had, each one's version is kept: under a
+/// label of the remote's own where the first has taken the usual one.
+fn keep_each(plan: &mut SecretPlan, before: &[Action], remote: &RemoteName) {
+    let taken = |action: &Action| {
+        let Change::MoveLabel { label, to, .. } = &action.change else {
+            return None;
+        };
+        let same = before.iter().find_map(|a| match &a.change {
+            Change::MoveLabel {
+                label: l, to: t, ..
+            } if a.on == Side::Local && l == label => Some(t == to),
+            _ => None,
+        });
+        same.filter(|_| action.on == Side::Local)
+    };
+    plan.actions.retain(|a| taken(a) != Some(true));
+    let own = format!("sr/was/{remote}/AWSCURRENT").parse::<StagingLabel>();
+    for action in &mut plan.actions {
+        if taken(action) == Some(false)
+            && let Change::MoveLabel { label, .. } = &mut action.change
+            && let Ok(own) = &own
+        {
+            label.clone_from(own);
+        }
     }
 }
 

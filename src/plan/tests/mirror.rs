@@ -233,3 +233,42 @@ fn a_mirror_of_nothing_is_refused() {
     ));
     assert_eq!(deletions(limits), Ok(()));
 }
+
+/// Two mirrors delete what the vault never had: each one's version can be found.
+#[test]
+fn what_two_mirrors_delete_is_kept_twice() {
+    let out = [Direction::MirrorOut; 2];
+    let never = |now| There("none", "none", "", now);
+    let (_, plan) = mirrored(&out, "-", &[never("CUR=1"), never("CUR=4")]);
+    assert_eq!(
+        render(&plan),
+        "v: copy version 1; v: put sr/was/AWSCURRENT on 1; v: copy version 4; \
+         v: put sr/was/b/AWSCURRENT on 4; a: schedule deletion; b: schedule deletion; ="
+            .replace("AWSCURRENT", "CUR")
+    );
+    // The same one is found once.
+    let (_, plan) = mirrored(&out, "-", &[never("CUR=1"), never("CUR=1")]);
+    let text = render(&plan);
+    assert_eq!(text.matches("sr/was/").count(), 1, "{text}");
+}
+
+/// The original of a mirror has it no more, and another remote has an edit of it: it is
+/// not deleted and brought back in turns.
+#[test]
+fn what_the_original_deleted_is_not_brought_back_by_another_remote() {
+    let ways = [Direction::MirrorIn, Direction::TwoWay];
+    let gone = || There("tomb", "tomb", "", "-");
+    let (_, plan) = mirrored(
+        &ways,
+        "tomb CUR=1",
+        &[gone(), There("CUR=1", "CUR=1", "", "CUR=2 PREV=1")],
+    );
+    assert_eq!(render(&plan), "CONFLICT b lifecycle schedule/edit");
+    // Unchanged there, it is deleted there too.
+    let (_, plan) = mirrored(
+        &ways,
+        "tomb CUR=1",
+        &[gone(), There("CUR=1", "CUR=1", "", "CUR=1")],
+    );
+    assert_eq!(render(&plan), "b: schedule deletion; =");
+}
