@@ -2,8 +2,9 @@
 //! from a small world to "holds" or what broke.
 //!
 //! `worlds` describes and moves the worlds, `enumeration` walks through every small
-//! one, `random` through larger ones. A plan is judged by what it does to copies of
-//! both sides, never by how it was found.
+//! one, `random` through larger ones, `wide` through mirrors, what remotes have of their
+//! own, and alarms. A plan is judged by what it does to copies of both sides, never by how
+//! it was found.
 
 mod enumeration;
 mod memory;
@@ -12,6 +13,7 @@ mod random;
 mod safety;
 mod strategies;
 mod taken;
+mod wide;
 mod worlds;
 
 use std::collections::BTreeSet;
