@@ -22,7 +22,7 @@ use strongroom::model::{
 };
 use strongroom::plan::{Policy, plan};
 use strongroom::store::Silent;
-use strongroom::vault::{Durability, Rests, Vault};
+use strongroom::vault::{Durability, Vault};
 
 const MANY: usize = 10_000;
 const SENDER: &str = "4c7d1f0a-2b3e-4d5c-8a9b-0c1d2e3f4a5b";
@@ -216,7 +216,7 @@ fn bundles(c: &mut Criterion) {
     });
     group.bench_function("inspect: read, prove, open every value", |b| {
         b.iter(|| {
-            let bundle = exchange::open(&vault, &file, &key, &staging).expect("sound");
+            let bundle = exchange::open(&vault, &file, &key, &member, &staging).expect("sound");
             let other = Memory::load(&vault, OTHER).expect("reads");
             black_box(
                 exchange::weigh(&vault, &bundle, &other)
@@ -226,12 +226,7 @@ fn bundles(c: &mut Criterion) {
         });
     });
     let unproved = read(&file, &key, &staging).expect("reads");
-    let foundation = unproved.foundation().expect("for members");
-    let rests = Rests {
-        settings: foundation.settings.clone(),
-        members: foundation.members.clone(),
-        keyring: foundation.keyring.clone(),
-    };
+    let rests = exchange::rests(&unproved).expect("for members");
     let mut clone = 0;
     group.bench_function("apply: to an empty clone, with git and every fsync", |b| {
         b.iter_batched(
@@ -243,7 +238,7 @@ fn bundles(c: &mut Criterion) {
                 );
                 let mut vault = Vault::plant(&root, &state, &rests).expect("planted");
                 vault.unlock(&member).expect("unlocks");
-                let bundle = exchange::open(&vault, &file, &key, &staging).expect("sound");
+                let bundle = exchange::open(&vault, &file, &key, &member, &staging).expect("sound");
                 (vault, bundle)
             },
             |(vault, bundle)| {

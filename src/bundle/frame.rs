@@ -24,6 +24,10 @@ pub(super) enum Kind {
     Members,
     /// The keyring's age file.
     Keyring,
+    /// A former epoch's age file, the first epoch's first.
+    Epoch,
+    /// A piece of an offboarding ledger.
+    Ledger,
     /// The bundle's own key, for newcomers.
     Key,
     /// One secret's metadata.
@@ -35,11 +39,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Self, u8, &'static str); 8] = [
+    const ALL: [(Self, u8, &'static str); 10] = [
         (Self::Header, b'H', "header"),
         (Self::Settings, b'S', "settings"),
         (Self::Members, b'L', "members"),
         (Self::Keyring, b'A', "keyring"),
+        (Self::Epoch, b'E', "epoch"),
+        (Self::Ledger, b'R', "ledger"),
         (Self::Key, b'K', "key"),
         (Self::Metadata, b'M', "metadata"),
         (Self::Value, b'V', "value"),

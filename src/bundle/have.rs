@@ -75,12 +75,33 @@ pub enum HaveError {
     /// Not this format.
     #[error("not a have file")]
     Format(#[from] HeaderError),
+    /// Of this vault, made under the keys of another epoch.
+    #[error("the have file is under keyring {found}; this clone's is {here}")]
+    OtherKeyring {
+        /// Its keyring's fingerprint.
+        found: String,
+        /// The fingerprint here.
+        here: String,
+    },
     /// What follows the header is not what it says.
     #[error("the have file's body is malformed")]
     Body,
     /// Altered, or made by someone without the vault's key.
     #[error(transparent)]
     Mac(#[from] MacError),
+}
+
+/// What a text that does not verify says its keys are, if it says others.
+fn other_keyring(text: &str, keys: &KeyringKeys) -> Option<HaveError> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("keyring: "))?;
+    let found: Commitment = line.parse().ok()?;
+    let here = keys.commitment();
+    (found != here).then(|| HaveError::OtherKeyring {
+        found: found.fingerprint(),
+        here: here.fingerprint(),
+    })
 }
 
 impl Have {
@@ -127,7 +148,10 @@ impl Have {
         let text = std::str::from_utf8(bytes).map_err(|_| HaveError::NotText)?;
         // The format first: "no mac" would hide the more telling answer.
         Lines::new(text).first(FIRST, FAMILY)?;
-        Self::parse(keys.verify_text(Domain::Have, text)?)
+        match keys.verify_text(Domain::Have, text) {
+            Ok(body) => Self::parse(body),
+            Err(error) => Err(other_keyring(text, keys).unwrap_or_else(|| error.into())),
+        }
     }
 
     fn parse(body: &str) -> Result<Self, HaveError> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -32,6 +32,10 @@ pub struct Foundation {
     pub members: Vec<u8>,
     /// The keyring's own identity, encrypted to the members.
     pub keyring: Vec<u8>,
+    /// The identities of the epochs before, each encrypted to the next, the first first.
+    pub past: Vec<Vec<u8>>,
+    /// The offboarding ledgers, by the epoch that began.
+    pub ledgers: BTreeMap<u32, Vec<u8>>,
 }
 
 /// One secret of a bundle.
@@ -120,6 +124,8 @@ pub fn read(path: &Path, key: &Key<'_>, staging: &Path) -> Result<Unproved, Bund
             Kind::Settings => unproved.base().settings = payload.to_vec(),
             Kind::Members => unproved.base().members = payload.to_vec(),
             Kind::Keyring => unproved.base().keyring = payload.to_vec(),
+            Kind::Epoch => unproved.base().past.push(payload.to_vec()),
+            Kind::Ledger => unproved.ledger(&payload, at)?,
             Kind::Key => unproved.key = Some(payload),
             Kind::Metadata => {
                 done.secrets += 1;
@@ -290,7 +296,13 @@ impl Unproved {
         let place = usize::try_from(before).unwrap_or(usize::MAX);
         let right = match first.get(place) {
             Some(wanted) => *wanted == kind,
-            None => kind == Kind::Metadata || (kind == Kind::Value && !self.secrets.is_empty()),
+            None => match kind {
+                Kind::Metadata => true,
+                Kind::Value => !self.secrets.is_empty(),
+                Kind::Epoch => self.may_have_past(|f| f.ledgers.is_empty()),
+                Kind::Ledger => self.may_have_past(|_| true),
+                _ => false,
+            },
         };
         match right {
             true => Ok(()),
@@ -299,6 +311,32 @@ impl Unproved {
                 kind: kind.word(),
             }),
         }
+    }
+
+    /// Whether what belongs to former epochs may still come.
+    fn may_have_past(&self, is_place: impl Fn(&Foundation) -> bool) -> bool {
+        self.secrets.is_empty() && self.foundation.as_ref().is_some_and(is_place)
+    }
+
+    /// Joins a piece of a ledger to what is there of it: one can be longer than a frame.
+    fn ledger(&mut self, payload: &[u8], at: u64) -> Result<(), BundleError> {
+        let misplaced = BundleError::Misplaced {
+            at,
+            kind: Kind::Ledger.word(),
+        };
+        let Some((epoch, piece)) = payload.split_first_chunk() else {
+            return Err(misplaced);
+        };
+        let epoch = u32::from_be_bytes(*epoch);
+        let ledgers = &mut self.base().ledgers;
+        if ledgers
+            .last_key_value()
+            .is_some_and(|(last, _)| *last > epoch)
+        {
+            return Err(misplaced);
+        }
+        ledgers.entry(epoch).or_default().extend_from_slice(piece);
+        Ok(())
     }
 
     /// What it says of itself. Nobody vouches for it yet.
@@ -324,12 +362,18 @@ impl Unproved {
         self.foundation.as_ref()
     }
 
+    /// Verifies the trailer's mac and gives nothing out.
+    pub fn check(&self, keys: &KeyringKeys) -> Result<(), BundleError> {
+        let mac = keys.mac(Domain::Bundle, &self.hash)?;
+        match bool::from(Mac::as_bytes(&mac).ct_eq(&self.mac)) {
+            true => Ok(()),
+            false => Err(BundleError::WrongMac),
+        }
+    }
+
     /// Verifies the trailer's mac.
     pub fn prove(self, keys: &KeyringKeys) -> Result<Bundle, BundleError> {
-        let mac = keys.mac(Domain::Bundle, &self.hash)?;
-        if !bool::from(Mac::as_bytes(&mac).ct_eq(&self.mac)) {
-            return Err(BundleError::WrongMac);
-        }
+        self.check(keys)?;
         Ok(Bundle {
             header: self.header,
             foundation: self.foundation,

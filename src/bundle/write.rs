@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,39 @@ use crate::model::VersionId;
 
 /// How many bytes stand before a value's file in its frame, beside the version id.
 const ID_PREFIX: usize = 2;
+/// The same before a piece of a ledger: the epoch.
+const EPOCH_PREFIX: usize = 4;
+
+impl Foundation {
+    /// Its frames, in their order.
+    fn frames(&self) -> impl Iterator<Item = (Kind, Cow<'_, [u8]>)> {
+        let files = [
+            (Kind::Settings, &self.settings),
+            (Kind::Members, &self.members),
+            (Kind::Keyring, &self.keyring),
+        ];
+        let past = self.past.iter().map(|file| (Kind::Epoch, file));
+        let files = files.into_iter().chain(past);
+        let files = files.map(|(kind, file)| (kind, Cow::from(file.as_slice())));
+        let ledgers = self.ledgers.iter().flat_map(|(epoch, text)| {
+            let pieces = text.chunks(MAX_FRAME - EPOCH_PREFIX);
+            pieces.map(|piece| {
+                let payload = [epoch.to_be_bytes().as_slice(), piece].concat();
+                (Kind::Ledger, Cow::from(payload))
+            })
+        });
+        files.chain(ledgers)
+    }
+}
 
 impl Counts {
+    /// Counts what a member's vault rests on.
+    pub fn add_foundation(&mut self, foundation: &Foundation) {
+        for (_, payload) in foundation.frames() {
+            self.add(payload.len());
+        }
+    }
+
     /// Counts a frame that is neither metadata nor a value.
     pub fn add(&mut self, payload: usize) {
         self.frames += 1;
@@ -70,13 +102,9 @@ impl<W: Write> Writer<W> {
 
     /// Adds what a member's vault rests on.
     pub fn foundation(&mut self, foundation: &Foundation) -> Result<(), BundleError> {
-        for (kind, payload) in [
-            (Kind::Settings, &foundation.settings),
-            (Kind::Members, &foundation.members),
-            (Kind::Keyring, &foundation.keyring),
-        ] {
+        for (kind, payload) in foundation.frames() {
             self.done.add(payload.len());
-            self.frame(kind, &[payload])?;
+            self.frame(kind, &[&payload])?;
         }
         Ok(())
     }

@@ -1,3 +1,4 @@
+use super::epoch::{Genuine, Proved, Under};
 use super::error::ExchangeError;
 use super::memory::{Memory, Peer};
 use super::weigh::{Standing, Weighed, standing, weigh};
@@ -20,11 +21,22 @@ pub struct Applied {
 pub fn apply(
     vault: &Vault,
     memory: &mut Memory,
-    bundle: &Bundle,
+    proved: &Proved,
     now: Timestamp,
     with_git: bool,
 ) -> Result<Applied, ExchangeError> {
+    let bundle = &proved.bundle;
     let header = bundle.header();
+    match &proved.under {
+        Under::Vault | Under::Former(_, Genuine::Said) => {}
+        Under::Former(former, Genuine::NobodyKnows) => {
+            return Err(ExchangeError::FormerEpoch {
+                epoch: former.epoch,
+                here: former.present,
+            });
+        }
+        Under::Newer(newer) => return Err(ExchangeError::NewerEpoch { epoch: newer.epoch }),
+    }
     // Nobody else writes between the look and the deed.
     let mut tx = vault.begin("bundle apply", now)?;
     memory.reload(vault)?;
@@ -33,9 +45,9 @@ pub fn apply(
         tx.without_git();
     }
     tx.all_or_none();
-    let weighed = weigh(vault, bundle, memory)?;
+    let weighed = weigh(vault, proved, memory)?;
     for (name, id, span) in &weighed.values {
-        tx.add_file(name, id, bundle.value(*span)?)?;
+        tx.add_file(name, id, proved.file(vault, name, id, *span)?)?;
     }
     for outcome in &weighed.outcomes {
         tx.put(outcome.after.clone());

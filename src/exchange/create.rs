@@ -33,6 +33,9 @@ pub struct Made {
     pub header: Header,
     /// The hash of its content, for two people to compare.
     pub fingerprint: String,
+    /// The secrets of which something that waits for a person is not carried: it is
+    /// between the vault and a remote, and the receiver has neither.
+    pub left: Vec<SecretName>,
 }
 
 /// Makes a bundle of a vault for its members, at `target`. What it carries is remembered
@@ -56,13 +59,7 @@ pub fn create(
     let all: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
     let foundation = foundation(vault)?;
     let mut counts = Counts::default();
-    for part in [
-        &foundation.settings,
-        &foundation.members,
-        &foundation.keyring,
-    ] {
-        counts.add(part.len());
-    }
+    counts.add_foundation(&foundation);
     // What the receiver lacks, and where it lies.
     let mut sending = Vec::new();
     for (record, text) in chosen.iter().zip(&texts) {
@@ -117,6 +114,7 @@ pub fn create(
     Ok(Made {
         header,
         fingerprint,
+        left: Vec::new(),
     })
 }
 
@@ -256,6 +254,8 @@ fn foundation(vault: &Vault) -> Result<Foundation, VaultError> {
         settings: rests.settings,
         members: rests.members,
         keyring: rests.keyring,
+        past: rests.past,
+        ledgers: rests.ledgers,
     })
 }
 

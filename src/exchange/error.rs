@@ -1,7 +1,7 @@
 use crate::bundle::{BundleError, HaveError};
 use crate::crypto::{EncryptError, KeysError, OpenError};
 use crate::model::{SecretName, ValueError, VersionId};
-use crate::vault::{MetaError, RecordError, VaultError};
+use crate::vault::{EpochError, MetaError, RecordError, VaultError};
 
 /// Why nothing was exchanged. The vault is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,29 @@ pub enum ExchangeError {
         found: String,
         /// The fingerprint here.
         here: String,
+    },
+    /// Of another epoch of the vault's keyring, and not believed.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// Of an epoch that has ended: others than the members of today have its keys.
+    #[error("the bundle is under the keys of epoch {epoch}, and this vault is at epoch {here}")]
+    FormerEpoch {
+        /// Its epoch.
+        epoch: u32,
+        /// The vault's.
+        here: u32,
+    },
+    /// Of a newer epoch that the vault was not taken to.
+    #[error("the bundle is of epoch {epoch}, which this vault is not at")]
+    NewerEpoch {
+        /// Its epoch.
+        epoch: u32,
+    },
+    /// Not the bundle whose fingerprint was read out.
+    #[error("the bundle's fingerprint is {found}, which is not the one that was given")]
+    OtherFingerprint {
+        /// Its fingerprint.
+        found: String,
     },
     /// For a newcomer, and applied to a vault.
     #[error("the bundle is for somebody without this vault's key")]
@@ -117,14 +140,6 @@ pub enum ExchangeError {
         /// The version.
         version: VersionId,
     },
-    /// One version id with two contents.
-    #[error("version {version} of {name} has another content here than in the bundle")]
-    OtherContent {
-        /// The secret.
-        name: SecretName,
-        /// The version.
-        version: VersionId,
-    },
     /// A secret that is not believed here, and so not sent.
     #[error("{title} is blocked: {reason}")]
     Blocked {
@@ -159,7 +174,15 @@ impl ExchangeError {
         match self {
             Self::Vault(error) => error.is_integrity(),
             Self::Bundle(error) => error.is_integrity(),
+            Self::Epoch(error) => match error {
+                EpochError::Vault(error) => error.is_integrity(),
+                EpochError::NotAMember => false,
+                EpochError::File(_) | EpochError::List | EpochError::Unvouched { .. } => true,
+            },
             Self::Have(_)
+            | Self::FormerEpoch { .. }
+            | Self::NewerEpoch { .. }
+            | Self::OtherFingerprint { .. }
             | Self::OtherVault { .. }
             | Self::OtherKeyring { .. }
             | Self::OwnBundle { .. }
@@ -171,7 +194,6 @@ impl ExchangeError {
             | Self::OtherValue { .. }
             | Self::StrayValue { .. }
             | Self::Lacking { .. }
-            | Self::OtherContent { .. }
             | Self::Blocked { .. } => true,
             Self::ForNewcomer
             | Self::ForMembers

@@ -1,8 +1,9 @@
 //! What a clone remembers of its exchanges: its own id among senders, the last bundle of
 //! each other one, and the records that went over. It is local state and never in git.
 //!
-//! A record that went over is the base of the next merge. What does not verify any more,
-//! after the keyring's key has changed, is forgotten: the merge then has no base.
+//! A record that went over is the base of the next merge. What was noted under the keys
+//! of a former epoch is read under those; what does not verify at all is forgotten, and
+//! the merge then has no base.
 
 use std::collections::BTreeMap;
 
@@ -211,10 +212,18 @@ fn read(vault: &Vault, file: &str) -> Result<Vec<(Record, Vec<u8>)>, VaultError>
     };
     let texts = unpack(&bytes).ok_or_else(|| vault.damaged_exchange(file))?;
     let records = vault.read_texts(&texts)?;
-    let believed = records.into_iter().zip(texts);
-    Ok(believed
-        .filter_map(|(record, text)| Some((record.ok()?, text)))
-        .collect())
+    let (mut believed, mut older) = (Vec::new(), Vec::new());
+    for (record, text) in records.into_iter().zip(texts) {
+        match record {
+            Ok(record) => believed.push((record, text)),
+            Err(_) => older.push(text),
+        }
+    }
+    // From before the keyring had new keys.
+    for (record, text) in vault.read_former_texts(&older)?.into_iter().zip(older) {
+        believed.extend(record.map(|record| (record, text)));
+    }
+    Ok(believed)
 }
 
 fn texts(vault: &Vault, file: &str) -> Result<BTreeMap<SecretName, Vec<u8>>, VaultError> {

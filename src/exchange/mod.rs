@@ -6,6 +6,7 @@
 
 mod apply;
 mod create;
+mod epoch;
 mod error;
 mod memory;
 mod newcomer;
@@ -13,7 +14,8 @@ mod weigh;
 
 pub use apply::{Applied, apply};
 pub use create::{Made, Order, create, have};
+pub use epoch::{OtherEpoch, Proved, adopt, rests};
 pub use error::ExchangeError;
 pub use memory::{Memory, Peer};
 pub use newcomer::{Settler, hand_over, settle};
-pub use weigh::{Differs, Outcome, Standing, Weighed, open, standing, weigh};
+pub use weigh::{Differs, Outcome, Standing, Weighed, open, prove, standing, weigh};

@@ -11,7 +11,9 @@ use super::error::ExchangeError;
 use super::memory::Memory;
 use crate::bundle::{Bundle, Counts, Header, Holder, Span, Stage, Target, Unproved, Writer};
 use crate::crypto::{Binding, Domain, HasMemberKey, Identity, KeyringKeys, open_value, seal_value};
-use crate::model::{Content, Digest, Origin, Record, SecretBase, SecretName, Timestamp, VersionId};
+use crate::model::{
+    Conflict, Content, Digest, Origin, Record, SecretBase, SecretName, Timestamp, VersionId,
+};
 use crate::vault::{Committed, Durability, InitOptions, Vault, layout, meta};
 
 /// Makes a bundle for somebody without the vault's key, who makes a new vault of it.
@@ -33,14 +35,20 @@ pub fn hand_over(
     let mut stage = Stage::create(staging)?;
     let mut counts = Counts::default();
     counts.add(key.len());
+    let mut left = Vec::new();
     let mut texts = Vec::with_capacity(chosen.len());
     let mut values: Vec<Vec<(VersionId, Span)>> = Vec::with_capacity(chosen.len());
     for record in &chosen {
         let mut own = Record {
             base: SecretBase::new(),
-            conflicts: Vec::new(),
             ..record.clone()
         };
+        // What two clones disagree on is between versions that go over; the rest is between
+        // the vault and a remote.
+        own.conflicts.retain(Conflict::is_between_clones);
+        if own.conflicts.len() < record.conflicts.len() {
+            left.push(record.name.clone());
+        }
         let mut spans = Vec::new();
         for (id, meta) in &mut own.state.versions {
             meta.origin = Origin::Local;
@@ -95,6 +103,7 @@ pub fn hand_over(
     Ok(Made {
         header,
         fingerprint,
+        left,
     })
 }
 

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::epoch::{self, Proved, Under};
 use super::error::ExchangeError;
 use super::memory::Memory;
 use crate::bundle::{self, Bundle, Header, Holder, Key, Span, Unproved};
-use crate::crypto::OpenError;
+use crate::crypto::{Member, OpenError};
 use crate::model::{Content, Record, SecretName, VersionId};
 use crate::plan::{UniteError, unite};
 use crate::vault::{Vault, VaultError};
@@ -48,6 +49,9 @@ pub struct Weighed {
     pub outcomes: Vec<Outcome>,
     /// How many secrets of the bundle change nothing here.
     pub same: usize,
+    /// Every secret with a version that has one content here and another in the bundle:
+    /// nobody can say which is the version, so it is left as it is, and named.
+    pub clashing: Vec<(SecretName, VersionId)>,
     /// What lies under the secrets and differs.
     pub differs: Differs,
     /// The values that are not here yet.
@@ -63,18 +67,26 @@ impl Weighed {
     }
 }
 
-/// Reads a bundle for this vault and proves its trailer. Nothing of the vault is touched.
+/// Reads a bundle for this vault and proves its trailer, under the vault's keys or under
+/// those of another epoch that they vouch for. Nothing of the vault is touched. `member`
+/// opens a keyring that the bundle brings.
 pub fn open(
     vault: &Vault,
     path: &Path,
     key: &Key<'_>,
+    member: &dyn Member,
     staging: &Path,
-) -> Result<Bundle, ExchangeError> {
-    let unproved = bundle::read(path, key, staging)?;
-    prove(vault, unproved)
+) -> Result<Proved, ExchangeError> {
+    prove(vault, bundle::read(path, key, staging)?, Some(member))
 }
 
-fn prove(vault: &Vault, unproved: Unproved) -> Result<Bundle, ExchangeError> {
+/// Proves the trailer of a bundle that was read. Without a member's key only one under
+/// the vault's present keys is proved.
+pub fn prove(
+    vault: &Vault,
+    unproved: Unproved,
+    member: Option<&dyn Member>,
+) -> Result<Proved, ExchangeError> {
     let keys = vault.keys().ok_or(VaultError::Locked)?;
     let header = unproved.header();
     if header.holder == Holder::Bundle {
@@ -89,13 +101,24 @@ fn prove(vault: &Vault, unproved: Unproved) -> Result<Bundle, ExchangeError> {
         });
     }
     if header.keyring != keys.commitment() {
-        return Err(ExchangeError::OtherKeyring {
-            what: "bundle",
-            found: header.keyring.fingerprint(),
-            here: keys.commitment().fingerprint(),
-        });
+        let Some(member) = member else {
+            return Err(ExchangeError::OtherKeyring {
+                what: "bundle",
+                found: header.keyring.fingerprint(),
+                here: keys.commitment().fingerprint(),
+            });
+        };
+        return epoch::prove_other(vault, unproved, member);
     }
-    Ok(unproved.prove(keys)?)
+    Ok(Proved {
+        bundle: unproved.prove(keys)?,
+        under: Under::Vault,
+    })
+}
+
+/// The same for whoever only goes on or not.
+pub(super) fn check_standing(memory: &Memory, header: &Header) -> Result<(), ExchangeError> {
+    standing(memory, header).map(drop)
 }
 
 /// Whether a bundle may be applied here, as far as its number tells. An old one is
@@ -125,30 +148,51 @@ pub fn standing(memory: &Memory, header: &Header) -> Result<Standing, ExchangeEr
 }
 
 /// Verifies everything in a bundle and says what it means for the vault.
-pub fn weigh(vault: &Vault, bundle: &Bundle, memory: &Memory) -> Result<Weighed, ExchangeError> {
-    let theirs = records(vault, bundle)?;
-    check_values(vault, bundle, &theirs)?;
+pub fn weigh(vault: &Vault, proved: &Proved, memory: &Memory) -> Result<Weighed, ExchangeError> {
+    let bundle = &proved.bundle;
+    let mut theirs = records(vault, proved)?;
+    match proved.foreign() {
+        None => check_values(vault, bundle, &theirs)?,
+        Some(foreign) => epoch::translate(vault, proved, foreign, &mut theirs)?,
+    }
     let mut base = memory.base(vault, bundle.header())?;
     let rests = vault.rests()?;
     let foundation = bundle.foundation();
     let mut weighed = Weighed {
         outcomes: Vec::new(),
         same: 0,
+        clashing: Vec::new(),
         differs: Differs {
-            settings: foundation.is_some_and(|f| f.settings != rests.settings),
-            members: foundation.is_some_and(|f| f.members != rests.members),
+            settings: foundation
+                .is_some_and(|f| !Vault::says_the_same(&f.settings, &rests.settings)),
+            // Of another epoch they do, by what that is.
+            members: matches!(proved.under, Under::Vault)
+                && foundation.is_some_and(|f| f.members != rests.members),
         },
         values: Vec::new(),
         news: BTreeMap::new(),
     };
     for (n, record) in theirs.into_iter().enumerate() {
         let before = vault.record(&record.name)?;
-        let base = base.remove(&record.name);
-        check_versions(&record, before.as_ref(), bundle.values(n))?;
+        let mut base = base.remove(&record.name);
+        if let Some(base) = &mut base {
+            in_the_same_terms(base, before.as_ref(), &record);
+        }
+        if let Some(id) = check_versions(&record, before.as_ref(), bundle.values(n))? {
+            weighed.clashing.push((record.name, id));
+            continue;
+        }
         let after = match &before {
-            Some(ours) => {
-                unite(base.as_ref(), ours, &record).map_err(|error| clash(&record, error))?
-            }
+            Some(ours) => match unite(base.as_ref(), ours, &record) {
+                Ok(after) => after,
+                Err(UniteError::TwoContents(id)) => {
+                    weighed.clashing.push((record.name, id));
+                    continue;
+                }
+                Err(UniteError::OtherSecret { ours, .. }) => {
+                    return Err(ExchangeError::DuplicateSecret { name: ours });
+                }
+            },
             // Taken away here on purpose, and unchanged there since.
             None if base.as_ref() == Some(&record) => Record::new(record.name.clone()),
             None => record.clone(),
@@ -166,7 +210,7 @@ pub fn weigh(vault: &Vault, bundle: &Bundle, memory: &Memory) -> Result<Weighed,
         }
         weighed
             .news
-            .insert(record.name.clone(), bundle.metadata(n)?);
+            .insert(record.name.clone(), news(vault, proved, n, &record)?);
         let is_same = match &before {
             Some(before) => *before == after,
             None => after.is_blank(),
@@ -182,21 +226,42 @@ pub fn weigh(vault: &Vault, bundle: &Bundle, memory: &Memory) -> Result<Weighed,
         }
     }
     weighed.outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+    weighed.clashing.sort();
     Ok(weighed)
 }
 
-fn clash(record: &Record, error: UniteError) -> ExchangeError {
-    match error {
-        UniteError::TwoContents(version) => ExchangeError::OtherContent {
-            name: record.name.clone(),
-            version,
-        },
-        UniteError::OtherSecret { ours, .. } => ExchangeError::DuplicateSecret { name: ours },
+/// What is remembered of what the sender has: the text as it is, or, from another epoch,
+/// the same under the vault's keys.
+fn news(
+    vault: &Vault,
+    proved: &Proved,
+    n: usize,
+    record: &Record,
+) -> Result<Vec<u8>, ExchangeError> {
+    if proved.foreign().is_none() {
+        return Ok(proved.bundle.metadata(n)?);
+    }
+    let text = vault.texts(&[record])?.pop();
+    Ok(text.unwrap_or_default())
+}
+
+/// Gives the versions of a base the digests of today: one that was remembered under the
+/// keys of a former epoch has others, and a version's value never changes.
+fn in_the_same_terms(base: &mut Record, ours: Option<&Record>, theirs: &Record) {
+    for (id, meta) in &mut base.state.versions {
+        let today = [ours, Some(theirs)].into_iter().flatten();
+        let mut today = today.filter_map(|record| record.state.versions.get(id));
+        if meta.has_value()
+            && let Some(known) = today.find(|known| known.has_value())
+        {
+            meta.content = known.content;
+        }
     }
 }
 
 /// The records of a bundle, each mac verified, no name twice.
-fn records(vault: &Vault, bundle: &Bundle) -> Result<Vec<Record>, ExchangeError> {
+fn records(vault: &Vault, proved: &Proved) -> Result<Vec<Record>, ExchangeError> {
+    let bundle = &proved.bundle;
     let mut all: Vec<Record> = Vec::with_capacity(bundle.len());
     let mut names = BTreeSet::new();
     let mut from = 0;
@@ -204,7 +269,11 @@ fn records(vault: &Vault, bundle: &Bundle) -> Result<Vec<Record>, ExchangeError>
         let to = bundle.len().min(from + AT_ONCE);
         let texts = (from..to).map(|n| bundle.metadata(n));
         let texts: Vec<Vec<u8>> = texts.collect::<Result<_, _>>()?;
-        for (n, record) in vault.read_texts(&texts)?.into_iter().enumerate() {
+        let read = match proved.foreign() {
+            None => vault.read_texts(&texts)?,
+            Some(keys) => vault.read_texts_under(keys, &texts)?,
+        };
+        for (n, record) in read.into_iter().enumerate() {
             let at = from + n + 1;
             let record = record.map_err(|source| ExchangeError::Metadata { at, source })?;
             if !names.insert(record.name.clone()) {
@@ -255,12 +324,14 @@ fn check_values(vault: &Vault, bundle: &Bundle, theirs: &[Record]) -> Result<(),
     })
 }
 
-/// Every version they have a value of is in the bundle or here, and is the same.
+/// Every version they have a value of is in the bundle or here. Gives the first that is
+/// here with another content.
 fn check_versions(
     theirs: &Record,
     ours: Option<&Record>,
     carried: &[(VersionId, Span)],
-) -> Result<(), ExchangeError> {
+) -> Result<Option<VersionId>, ExchangeError> {
+    let mut clash = None;
     for (id, meta) in &theirs.state.versions {
         let Content::Value { .. } = meta.content else {
             continue;
@@ -268,10 +339,7 @@ fn check_versions(
         let here = ours.and_then(|ours| ours.state.versions.get(id));
         let here = here.filter(|here| here.has_value());
         if here.is_some_and(|here| here.content != meta.content) {
-            return Err(ExchangeError::OtherContent {
-                name: theirs.name.clone(),
-                version: id.clone(),
-            });
+            clash.get_or_insert_with(|| id.clone());
         }
         if here.is_none() && !carried.iter().any(|(carried, _)| carried == id) {
             return Err(ExchangeError::Lacking {
@@ -280,5 +348,5 @@ fn check_versions(
             });
         }
     }
-    Ok(())
+    Ok(clash)
 }

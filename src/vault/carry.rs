@@ -1,6 +1,7 @@
 //! What crosses an air gap: texts and value files as they are, verified on both sides,
 //! and what a clone remembers of its exchanges.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -8,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::disk::{DiskError, Durable, Existing, Root, exposed};
 use super::keyring::{self, Keyring};
 use super::state::StateError;
-use super::{CONFIG, SECRETS, Vault, VaultError, init, layout, meta, value};
+use super::{CONFIG, Ledger, SECRETS, Vault, VaultError, init, layout, ledger, meta, value};
 use crate::crypto::{Binding, Domain, OpenError, open_value};
 use crate::model::{Content, Record, SecretName, VersionId};
 
@@ -24,6 +25,10 @@ pub struct Rests {
     pub members: Vec<u8>,
     /// The keyring's own identity, encrypted to the members.
     pub keyring: Vec<u8>,
+    /// The identities of the epochs before, each encrypted to the next, the first first.
+    pub past: Vec<Vec<u8>>,
+    /// The offboarding ledgers, by the epoch that began.
+    pub ledgers: BTreeMap<u32, Vec<u8>>,
 }
 
 /// A value file that was verified.
@@ -33,6 +38,22 @@ pub struct HeldValue {
     hash: [u8; 32],
     /// Its length in bytes.
     pub length: usize,
+}
+
+impl Rests {
+    /// The files of former epochs, by path below the vault.
+    pub(super) fn former(&self) -> impl Iterator<Item = (String, &[u8])> {
+        let past = (1..).zip(&self.past);
+        let past = past.map(|(epoch, file)| {
+            let path = Keyring::past_path(keyring::DEFAULT, epoch);
+            (path, file.as_slice())
+        });
+        let ledgers = self.ledgers.iter().map(|(epoch, text)| {
+            let path = Ledger::path(keyring::DEFAULT, *epoch);
+            (path, text.as_slice())
+        });
+        past.chain(ledgers)
+    }
 }
 
 impl Vault {
@@ -146,10 +167,24 @@ impl Vault {
     /// What the vault rests on, for a bundle to its members.
     pub fn rests(&self) -> Result<Rests, VaultError> {
         let read = |path: &str, cap| self.root.read(path, cap).map(|(bytes, _)| bytes);
+        let (mut past, mut ledgers) = (Vec::new(), BTreeMap::new());
+        for ended in self.keyring()?.past {
+            past.push(read(
+                &Keyring::past_path(keyring::DEFAULT, ended.epoch),
+                MAX_AGE,
+            )?);
+            if !ended.removed.is_empty() {
+                let epoch = ended.epoch.saturating_add(1);
+                let path = Ledger::path(keyring::DEFAULT, epoch);
+                ledgers.insert(epoch, read(&path, ledger::MAX)?);
+            }
+        }
         Ok(Rests {
             settings: read(CONFIG, meta::MAX)?,
             members: read(&Keyring::list_path(keyring::DEFAULT), keyring::MAX)?,
             keyring: read(&Keyring::age_path(keyring::DEFAULT), MAX_AGE)?,
+            past,
+            ledgers,
         })
     }
 
@@ -175,6 +210,9 @@ impl Vault {
         }
         let list = Keyring::list_path(keyring::DEFAULT);
         let age = Keyring::age_path(keyring::DEFAULT);
+        for (path, bytes) in rests.former() {
+            root.write(&path, bytes, Existing::Replace, Durable::Now)?;
+        }
         // The settings last, so what a crash leaves is no vault.
         for (path, bytes) in [
             (age.as_str(), &rests.keyring),
@@ -187,13 +225,14 @@ impl Vault {
     }
 
     /// Commits everything that [`Vault::plant`] wrote.
-    pub fn commit_planted(&self, now: crate::model::Timestamp) -> super::Committed {
-        let paths = [
+    pub fn commit_planted(&self, rests: &Rests, now: crate::model::Timestamp) -> super::Committed {
+        let mut paths = vec![
             init::ATTRIBUTES.to_owned(),
             Keyring::age_path(keyring::DEFAULT),
             Keyring::list_path(keyring::DEFAULT),
             CONFIG.to_owned(),
         ];
+        paths.extend(rests.former().map(|(path, _)| path));
         let message = "bundle: a new clone of the vault";
         super::git::commit(&self.root, &paths, message, now, super::git::PATIENCE)
     }

@@ -4,6 +4,7 @@
 //! verifies what everything else rests on. Changes go through a [`Transaction`].
 //! Nothing here prints, asks the time or knows of AWS.
 
+mod adopt;
 mod audit;
 mod cache;
 mod carry;
@@ -47,6 +48,7 @@ use crate::config::Config;
 use crate::crypto::{KeyringKeys, Mac};
 use crate::model::{Record, RemoteName, SecretName};
 
+pub use adopt::{EpochError, FormerEpoch, NewerEpoch};
 pub use audit::{AuditError, AuditSetup, Audited, Auditor, Broken, Pace};
 pub use carry::{HeldValue, Rests};
 pub use disk::{DiskError, exposed};

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::adopt::walk_back;
 use super::disk::{Durable, Existing, split};
 use super::git::{self, Committed};
 use super::keyring::{self, Keyring, Past};
@@ -32,7 +33,7 @@ pub(super) const NEXT_AGE: &str = "keys/default.next.age";
 
 /// In the clone's own state: the commitment of the epoch that this clone has begun. What
 /// git brings under the names of the files above is nobody's rekey.
-const BEGUN: &str = "rekey";
+pub(super) const BEGUN: &str = "rekey";
 
 /// What new keys are made for.
 pub struct Rekey<'a> {
@@ -171,7 +172,7 @@ impl Vault {
 
     /// Takes every file from the old keys to the new ones, in an order in which each
     /// step can be the last of this process.
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         member: &dyn Member,
         now: Timestamp,
@@ -267,7 +268,6 @@ impl Vault {
     fn open_turn(&self, member: &dyn Member) -> Result<Turn, VaultError> {
         let vault_id = self.config().vault_id.clone();
         let identity = self.open_age(NEXT_AGE, member)?;
-        let recipient = identity.recipient();
         let new = KeyringKeys::new(identity, &vault_id);
         let list = self.read_list(NEXT_LIST, keyring::DEFAULT, &new)?;
         let forged = || VaultError::OtherKeyring {
@@ -277,22 +277,19 @@ impl Vault {
                 .map_or_else(String::new, |t| t.commitment.fingerprint()),
             found: new.commitment().fingerprint(),
         };
-        let past = list.past.last().ok_or_else(forged)?;
+        let last = list.past.last().ok_or_else(forged)?;
         let identity = new.identity().ok_or(MemberError::Held)?;
-        let age = Keyring::past_path(&list.name, past.epoch);
-        let old = match self.open_age(&age, &identity) {
-            Err(VaultError::NoIdentity { .. }) => return Err(forged()),
-            old => KeyringKeys::new(old?, &vault_id),
+        // One that a bundle brought can be several epochs later; once it is pinned, all
+        // that is left to do is the last step.
+        let trusted = self.pinned().ok_or_else(forged)?;
+        let until = match trusted.commitment == new.commitment() {
+            true => last.commitment,
+            false => trusted.commitment,
         };
-        let text = Keyring::successor(&list.name, list.epoch, &recipient, &new.commitment());
-        let is_vouched = past.epoch + 1 == list.epoch
-            && old.commitment() == past.commitment
-            && old.mac(Domain::Epoch, text.as_bytes())? == past.vouch;
-        let is_pinned = self.pinned().is_some_and(|trusted| {
-            trusted.commitment == old.commitment() || trusted.commitment == new.commitment()
-        });
-        let is_ours = self.begun() == Some(new.commitment().to_string());
-        match is_vouched && is_pinned && is_ours {
+        let file = |epoch| self.past_file(&list.name, epoch);
+        let old = walk_back(&list, identity, &vault_id, file, &until)?;
+        let (_, old) = old.ok_or_else(forged)?;
+        match self.begun() == Some(new.commitment().to_string()) {
             true => Ok(Turn { list, old, new }),
             false => Err(forged()),
         }
@@ -304,7 +301,7 @@ impl Vault {
     }
 
     /// Reads every value, so that nothing is found to be unreadable half way.
-    fn check_all(&self) -> Result<(), VaultError> {
+    pub(super) fn check_all(&self) -> Result<(), VaultError> {
         let loaded = self.load()?;
         let mut names: Vec<String> = loaded.blocked.into_keys().collect();
         let work: Vec<(&Record, &VersionId)> = loaded

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 
 use super::super::ledger::Ledger;
-use super::super::testing::{Fixture, age_files, edit, git, name, now, put, text, value_of};
+use super::super::testing::{
+    Fixture, age_files, edit, git, name, now, put, restore, text, value_of,
+};
 use super::super::{Loaded, Trust};
 use super::*;
 use crate::crypto::HasMemberKey as _;
@@ -453,14 +454,6 @@ fn a_removal_leaves_a_ledger_that_closes_with_each_rotation() {
     assert!(matches!(look(&vault), Err(VaultError::Mac { .. })));
     fs::remove_file(ledger).unwrap();
     assert!(matches!(look(&vault), Err(VaultError::Ledger { .. })));
-}
-
-fn restore(from: &std::path::Path, to: &std::path::Path) {
-    if to.exists() {
-        fs::remove_dir_all(to).unwrap();
-    }
-    let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
-    assert!(done.unwrap().success());
 }
 
 #[test]

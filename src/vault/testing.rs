@@ -166,3 +166,12 @@ pub(super) fn edit(path: &Path, from: &str, to: &str) {
     assert!(before.contains(from), "{from}");
     fs::write(path, before.replacen(from, to, 1)).unwrap();
 }
+
+/// Puts a directory in the place of another.
+pub(super) fn restore(from: &Path, to: &Path) {
+    if to.exists() {
+        fs::remove_dir_all(to).unwrap();
+    }
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(done.unwrap().success());
+}

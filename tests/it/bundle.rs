@@ -1,5 +1,6 @@
 //! Two sites that meet by a stick alone.
 
+mod epochs;
 mod histories;
 mod hostile;
 mod trip;

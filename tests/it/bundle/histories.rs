@@ -190,7 +190,8 @@ impl World {
         let n = self.tick();
         let staging = self.dir.path().join("staging");
         let (vault, memory) = &mut self.sites[side];
-        let bundle = exchange::open(vault, file, &Key::Identity(&self.me), &staging).unwrap();
+        let bundle =
+            exchange::open(vault, file, &Key::Identity(&self.me), &self.me, &staging).unwrap();
         let applied = exchange::apply(vault, memory, &bundle, now(n), false).unwrap();
         assert_eq!(applied.standing, expected);
         if expected == Standing::Again {

@@ -269,6 +269,65 @@ fn a_newcomer_gets_a_vault_of_their_own_with_the_same_versions() {
 }
 
 #[test]
+fn one_version_id_with_two_contents_stops_its_secret_alone() {
+    let stick = Stick::new();
+    let (a, b) = two_sites(&stick, &[("db", "one"), ("api", "key")]);
+    let id = "0b7c3a52-5d1e-4b7a-8f4e-2f0a3c5d7e90";
+    a.run_with(b"of a", ["put", "db", "--version-id", id]).ok();
+    b.run_with(b"of b", ["put", "db", "--version-id", id]).ok();
+    b.put("api", "key 2");
+    create(&b, &stick, "back", &[]);
+    a.run(["bundle", "inspect", &stick.at("back")])
+        .ok()
+        .has("db  ALARM: version 0b7c3a52 has another content here");
+    a.run(["bundle", "verify", &stick.at("back")])
+        .ends(Exit::Integrity)
+        .has("two contents, here and in the bundle: db");
+    let before = metadata(&a);
+    apply(&a, &stick, "back")
+        .ends(Exit::Integrity)
+        .has("Applied: 1 secret changed")
+        .has("two contents, here and in the bundle: db");
+    assert_eq!(a.value("db"), "of a");
+    assert_eq!(a.value("api"), "key 2");
+    let changed = metadata(&a);
+    let changed = changed.iter().zip(&before).filter(|(now, was)| now != was);
+    assert_eq!(changed.count(), 1);
+    a.run(["fsck"]).ok();
+    // What was not taken is not remembered as common: it is told again.
+    apply(&a, &stick, "back")
+        .ends(Exit::Integrity)
+        .has("this time 0 secrets changed");
+}
+
+#[test]
+fn a_newcomer_is_told_what_two_clones_disagree_on() {
+    let stick = Stick::new();
+    let (a, b) = two_sites(&stick, &[("db", "one")]);
+    a.put("db", "of a");
+    b.put("db", "of b");
+    create(&b, &stick, "back", &[]);
+    apply(&a, &stick, "back").ok();
+    let key = {
+        let identity = std::fs::read_to_string(a.identity()).unwrap();
+        let key = identity.split("public key: ").nth(1).unwrap();
+        key.lines().next().unwrap().to_owned()
+    };
+    let args = ["--for-newcomer", "--to", &key, "--yes", "--json"];
+    let said = create(&a, &stick, "gift", &args);
+    let said: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(said["ConflictsLeftOut"], serde_json::json!([]));
+    let c = other_home(&a);
+    let fingerprint = said["Fingerprint"].as_str().unwrap();
+    settle(&c, &stick, "gift", &["--fingerprint", fingerprint]).ok();
+    c.run(["conflicts"])
+        .ok()
+        .has("between two clones on label AWSCURRENT");
+    c.run(["resolve", "db", "--ours"]).ok();
+    assert_eq!(c.value("db"), "of a");
+}
+
+#[test]
 fn a_bundle_under_a_passphrase() {
     let stick = Stick::new();
     let (a, b) = two_sites(&stick, &[("db", "one")]);

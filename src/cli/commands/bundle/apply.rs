@@ -3,10 +3,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::{DONE, git_state};
+use super::super::git_state;
 use super::create::have_text;
-use super::inspect::{json_of_outcome, show};
-use super::open::Source;
+use super::epoch;
+use super::inspect::{clashing, json_of_clashing, json_of_outcome, show};
+use super::open::{Opened, Source};
 use crate::cli::context::{Context, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
@@ -19,6 +20,10 @@ use crate::exchange::{self, Applied, Standing};
 /// would be: versions are united, a label follows whoever moved it, and what both sides
 /// changed waits as a conflict. Any failure leaves the vault as it was. A receipt is
 /// written beside the bundle, for the sender's next bundle create --have.
+///
+/// A bundle that was made after the vault got new keys brings them along: this clone takes
+/// them if its own keys vouch for them, and encrypts everything anew. One from before needs
+/// its fingerprint to be compared, since whoever was removed still has the old keys.
 ///
 /// With --as-new-vault the bundle becomes a vault: a clone of the sender's for a member, a
 /// vault with a key of its own for a newcomer.
@@ -37,8 +42,9 @@ pub struct Apply {
     /// Make a vault of the bundle in this new directory
     #[arg(long, value_name = "DIR")]
     pub(super) as_new_vault: Option<PathBuf>,
-    /// For a newcomer's bundle: the fingerprint that the sender has read out
-    #[arg(long, value_name = "FINGERPRINT", requires = "as_new_vault")]
+    /// The fingerprint that the sender has read out: of a newcomer's bundle, or of one
+    /// from before the vault had new keys
+    #[arg(long, value_name = "FINGERPRINT")]
     pub(super) fingerprint: Option<String>,
     /// What this member is called in a newcomer's vault
     #[arg(long, value_name = "NAME", requires = "as_new_vault")]
@@ -50,10 +56,19 @@ impl Apply {
         if let Some(dir) = &self.as_new_vault {
             return self.settle(ctx, dir);
         }
-        let (vault, bundle, mut memory) = self.source.open(ctx)?;
+        let Opened {
+            mut vault,
+            mut proved,
+            mut memory,
+            own,
+        } = self.source.open(ctx)?;
         let with_git = !ctx.no_commit()?;
-        let applied = exchange::apply(&vault, &mut memory, &bundle, now(), with_git)?;
-        drop(bundle);
+        epoch::accept(ctx, &mut proved, self.fingerprint.as_deref())?;
+        if let Some(own) = &own {
+            epoch::adopt(ctx, &mut vault, &memory, &mut proved, own, with_git)?;
+        }
+        let applied = exchange::apply(&vault, &mut memory, &proved, now(), with_git)?;
+        drop(proved);
         git_state(ctx, &applied.git);
         let receipt = self.write_receipt(ctx, &vault, &memory);
         say(ctx, &applied, receipt.as_deref())
@@ -121,9 +136,10 @@ pub(super) fn say(ctx: &Context, applied: &Applied, receipt: Option<&Path>) -> C
             "Changes": changes,
             "Same": weighed.same,
             "NewValues": weighed.new_values(),
+            "Clashing": json_of_clashing(weighed),
             "Receipt": receipt.map(|path| path.display().to_string()),
         }))?;
-        return DONE;
+        return clashing(weighed);
     }
     show(ctx, weighed)?;
     let changed = count(weighed.outcomes.len(), "secret");
@@ -149,5 +165,5 @@ pub(super) fn say(ctx: &Context, applied: &Applied, receipt: Option<&Path>) -> C
             path.display()
         ));
     }
-    DONE
+    clashing(weighed)
 }

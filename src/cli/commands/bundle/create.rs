@@ -155,6 +155,7 @@ fn default_name(vault: &Vault, now: Timestamp, sequence: u64) -> PathBuf {
 fn say(ctx: &Context, made: &Made, target: &std::path::Path) -> CommandResult {
     let header = &made.header;
     let counts = header.counts;
+    let names: Vec<&str> = made.left.iter().map(|name| name.as_str()).collect();
     if ctx.ui.json() {
         ctx.ui.json_data(&json!({
             "File": target.display().to_string(),
@@ -163,8 +164,17 @@ fn say(ctx: &Context, made: &Made, target: &std::path::Path) -> CommandResult {
             "Secrets": counts.secrets,
             "Values": counts.values,
             "Fingerprint": made.fingerprint,
+            "ConflictsLeftOut": names,
         }))?;
         return DONE;
+    }
+    if !names.is_empty() {
+        ctx.ui.warn(&format!(
+            "not carried: what waits for a person between this vault and a remote, of {}",
+            names.join(", ")
+        ));
+        ctx.ui
+            .hint("decide it first, or tell the receiver; see: strongroom conflicts");
     }
     let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     ctx.ui.status(&format!(

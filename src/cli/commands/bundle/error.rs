@@ -1,7 +1,8 @@
-use crate::bundle::BundleError;
+use crate::bundle::{BundleError, HaveError};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::exchange::ExchangeError;
+use crate::vault::EpochError;
 
 impl From<BundleError> for CommandError {
     fn from(error: BundleError) -> Self {
@@ -57,6 +58,7 @@ impl From<ExchangeError> for CommandError {
         let error = match error {
             ExchangeError::Vault(error) => return error.into(),
             ExchangeError::Bundle(error) => return error.into(),
+            ExchangeError::Epoch(EpochError::Vault(error)) => return error.into(),
             error => error,
         };
         let (exit, hint) = match &error {
@@ -67,6 +69,26 @@ impl From<ExchangeError> for CommandError {
             ExchangeError::OtherKeyring { .. } => (
                 Exit::Integrity,
                 "the vault's key was changed on one side; bring this clone and the sender's to the same commit by git first",
+            ),
+            ExchangeError::FormerEpoch { .. } => (
+                Exit::Integrity,
+                "whoever was removed since has those keys; have the sender read out its fingerprint and give it with --fingerprint, or apply a bundle of this site there and have it made anew",
+            ),
+            ExchangeError::OtherFingerprint { .. } => (
+                Exit::Integrity,
+                "it is not the one that the sender made; nothing of it was used",
+            ),
+            ExchangeError::Epoch(EpochError::NotAMember) => (
+                Exit::NoIdentity,
+                "you were removed, or added elsewhere; ask a member",
+            ),
+            ExchangeError::Epoch(EpochError::Unvouched { .. }) => (
+                Exit::Integrity,
+                "the vault got new keys on both sides, or by a stranger; see the book, \"New keys beyond the gap\"",
+            ),
+            ExchangeError::Have(HaveError::OtherKeyring { .. }) => (
+                Exit::Integrity,
+                "it is from before one side got new keys: leave out --have, for a whole bundle",
             ),
             ExchangeError::OwnBundle { .. } => (
                 Exit::Integrity,
@@ -79,10 +101,6 @@ impl From<ExchangeError> for CommandError {
             ExchangeError::Lacking { .. } => (
                 Exit::Integrity,
                 "send what this clone holds, and have it made anew: strongroom bundle have",
-            ),
-            ExchangeError::OtherContent { .. } => (
-                Exit::Integrity,
-                "nothing was applied; find out which side's is right, and give the other another id",
             ),
             ExchangeError::Have(_) => (
                 Exit::Integrity,

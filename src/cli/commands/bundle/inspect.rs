@@ -2,10 +2,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::DONE;
-use super::open::Source;
+use super::epoch;
+use super::open::{Opened, Source};
 use crate::bundle::{Header, Holder};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, CommandResult};
+use crate::cli::exit::Exit;
 use crate::cli::show::{count, minute};
 use crate::exchange::{self, Outcome, Settler, Standing, Weighed};
 use crate::model::{Escaped, Lifecycle, StagingLabel};
@@ -30,9 +32,15 @@ impl Inspect {
         if self.as_new_vault {
             return self.for_newcomer(ctx);
         }
-        let (vault, bundle, memory) = self.source.open(ctx)?;
+        let Opened {
+            vault,
+            proved,
+            memory,
+            ..
+        } = self.source.open(ctx)?;
+        let bundle = proved.bundle();
         let standing = exchange::standing(&memory, bundle.header());
-        let weighed = exchange::weigh(&vault, &bundle, &memory)?;
+        let weighed = exchange::weigh(&vault, &proved, &memory)?;
         let fingerprint = bundle.fingerprint();
         if ctx.ui.json() {
             let mut all = json_of(bundle.header(), &fingerprint);
@@ -42,13 +50,16 @@ impl Inspect {
                 all.insert("NewValues".into(), json!(weighed.new_values()));
                 all.insert("SettingsDiffer".into(), json!(weighed.differs.settings));
                 all.insert("MembersDiffer".into(), json!(weighed.differs.members));
+                epoch::add_json(&proved, all);
                 let changes: Vec<Value> = weighed.outcomes.iter().map(json_of_outcome).collect();
                 all.insert("Changes".into(), json!(changes));
+                all.insert("Clashing".into(), json_of_clashing(&weighed));
             }
             ctx.ui.json_data(&all)?;
             return DONE;
         }
         show_header(ctx, bundle.header(), &fingerprint)?;
+        epoch::show(ctx, &proved)?;
         show(ctx, &weighed)?;
         match standing {
             Ok(Standing::New) => {}
@@ -93,8 +104,10 @@ pub struct Verify {
 
 impl Verify {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
-        let (vault, bundle, memory) = self.source.open(ctx)?;
-        exchange::weigh(&vault, &bundle, &memory)?;
+        let opened = self.source.open(ctx)?;
+        let bundle = opened.proved.bundle();
+        let weighed = exchange::weigh(&opened.vault, &opened.proved, &opened.memory)?;
+        clashing(&weighed)?;
         let counts = bundle.header().counts;
         let fingerprint = bundle.fingerprint();
         if ctx.ui.json() {
@@ -147,6 +160,12 @@ pub(super) fn show(ctx: &Context, weighed: &Weighed) -> Result<(), CommandError>
         ctx.ui
             .line(&format!("{}  {}", outcome.name, what.join(", ")))?;
     }
+    for (name, id) in &weighed.clashing {
+        ctx.ui.line(&format!(
+            "{name}  ALARM: version {} has another content here",
+            id.short()
+        ))?;
+    }
     if weighed.same > 0 {
         let same = count(weighed.same, "secret");
         ctx.ui.status(&format!("{same} of it would change nothing"));
@@ -161,6 +180,30 @@ pub(super) fn show(ctx: &Context, weighed: &Weighed) -> Result<(), CommandError>
             .warn("the sender's settings differ from this clone's; a bundle does not change them");
     }
     Ok(())
+}
+
+/// The secrets that are left as they are, for programs.
+pub(super) fn json_of_clashing(weighed: &Weighed) -> Value {
+    let each = weighed.clashing.iter();
+    let each = each.map(|(name, id)| json!({ "Name": name.as_str(), "VersionId": id.as_str() }));
+    each.collect()
+}
+
+/// How a verb ends where one version id has two contents: everything else is done.
+pub(super) fn clashing(weighed: &Weighed) -> CommandResult {
+    if weighed.clashing.is_empty() {
+        return DONE;
+    }
+    let names = weighed.clashing.iter().map(|(name, _)| name.as_str());
+    let names: Vec<&str> = names.collect();
+    Err(CommandError::new(
+        Exit::Integrity,
+        format!(
+            "one version id has two contents, here and in the bundle: {}",
+            names.join(", ")
+        ),
+    )
+    .hint("the others are not concerned; find out which side's content is right, and put it at the other side as a new version"))
 }
 
 /// What becomes of one secret, in words.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod create;
+mod epoch;
 mod error;
 mod inspect;
 mod open;

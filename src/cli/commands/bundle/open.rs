@@ -3,12 +3,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::bundle::{self, Bundle, Key, Unproved, is_under_passphrase};
+use crate::bundle::{self, Key, Unproved, is_under_passphrase};
 use crate::cli::context::{Context, Own, new_uuid};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::crypto::Passphrase;
-use crate::exchange::{self, Memory};
+use crate::exchange::{self, Memory, Proved};
 use crate::vault::Vault;
 
 /// A bundle, and what opens it.
@@ -34,6 +34,15 @@ impl Opener {
             Self::Passphrase(passphrase) => Key::Passphrase(passphrase),
         }
     }
+}
+
+/// What a verb about a bundle works with.
+pub(super) struct Opened {
+    pub(super) vault: Vault,
+    pub(super) proved: Proved,
+    pub(super) memory: Memory,
+    /// The person's identity, if it was needed.
+    pub(super) own: Option<Own>,
 }
 
 impl Source {
@@ -70,7 +79,7 @@ impl Source {
     }
 
     /// The vault, unlocked, and the bundle, proved to be of one of its members.
-    pub(super) fn open(&self, ctx: &Context) -> Result<(Vault, Bundle, Memory), CommandError> {
+    pub(super) fn open(&self, ctx: &Context) -> Result<Opened, CommandError> {
         let mut vault = ctx.open()?;
         let opener = self.opener(ctx)?;
         match &opener {
@@ -79,9 +88,26 @@ impl Source {
             Opener::Passphrase(_) => ctx.unlock(&mut vault)?,
         }
         let staging = vault.state_dir().join("staging");
-        let bundle = exchange::open(&vault, &self.file, &opener.key(), &staging)?;
+        let unproved = bundle::read(&self.file, &opener.key(), &staging)?;
+        let here = vault.keys().map(crate::crypto::KeyringKeys::commitment);
+        let own = match opener {
+            Opener::Identity(own) => Some(own),
+            // Another epoch's keys are opened with the person's own.
+            Opener::Passphrase(_) if here != Some(unproved.header().keyring) => {
+                let own = ctx.identity()?;
+                ctx.unlock_as(&mut vault, own.member())?;
+                Some(own)
+            }
+            Opener::Passphrase(_) => None,
+        };
+        let proved = exchange::prove(&vault, unproved, own.as_ref().map(Own::member))?;
         let memory = Memory::load(&vault, &new_uuid())?;
-        Ok((vault, bundle, memory))
+        Ok(Opened {
+            vault,
+            proved,
+            memory,
+            own,
+        })
     }
 
     /// The bundle alone, of which nobody knows who made it; and the identity that opened

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::super::{DONE, git_state};
 use super::apply::{Apply, say};
-use crate::bundle::{Bundle, Holder, Unproved};
+use crate::bundle::{Holder, Unproved};
 use crate::cli::context::{Context, Own, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
@@ -70,13 +70,8 @@ impl Apply {
 
 /// Makes a clone of the sender's vault, for a member.
 fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Own) -> CommandResult {
-    let Some(foundation) = unproved.foundation() else {
+    let Some(rests) = exchange::rests(&unproved) else {
         return Err(ExchangeError::ForNewcomer.into());
-    };
-    let rests = Rests {
-        settings: foundation.settings.clone(),
-        members: foundation.members.clone(),
-        keyring: foundation.keyring.clone(),
     };
     // Before anything is made: whoever has the keyring's key made it.
     let keyring = open_keyring(&rests.keyring, identity.member()).map_err(|error| {
@@ -88,10 +83,11 @@ fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Own) -> Comma
             .hint("you can open the bundle and are no member of its vault; ask for one made with --for-newcomer")
     })?;
     let keys = KeyringKeys::new(keyring, &unproved.header().vault);
-    let bundle = unproved.prove(&keys)?;
+    // Proved twice, since there is no vault yet that could.
+    unproved.check(&keys)?;
     drop(keys);
     let was_there = dir.exists();
-    let done = planted(ctx, bundle, dir, identity, &rests);
+    let done = planted(ctx, unproved, dir, identity, &rests);
     if done.is_err() {
         // It was empty or not there; what is in it is ours.
         drop(std::fs::remove_dir_all(dir));
@@ -104,17 +100,18 @@ fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Own) -> Comma
 
 fn planted(
     ctx: &Context,
-    bundle: Bundle,
+    unproved: Unproved,
     dir: &Path,
     identity: &Own,
     rests: &Rests,
 ) -> CommandResult {
     let mut vault = Vault::plant(dir, ctx.state_home()?, rests)?;
     ctx.unlock_as(&mut vault, identity.member())?;
-    git_state(ctx, &vault.commit_planted(now()));
+    git_state(ctx, &vault.commit_planted(rests, now()));
     let mut memory = Memory::load(&vault, &new_uuid())?;
-    let applied = exchange::apply(&vault, &mut memory, &bundle, now(), true)?;
-    drop(bundle);
+    let proved = exchange::prove(&vault, unproved, Some(identity.member()))?;
+    let applied = exchange::apply(&vault, &mut memory, &proved, now(), true)?;
+    drop(proved);
     git_state(ctx, &applied.git);
     if ctx.ui.json() {
         return say(ctx, &applied, None);
