@@ -4,18 +4,22 @@ use std::path::Path;
 
 use crate::cli::Home;
 
-/// Whether the SDK is there. `tests/run` says so where it has seen to it; it is an
+/// Whether a package of npm's is there. `tests/run` says so where it has seen to it; it is an
 /// error for it to be missing then.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test finds its tools; no part of the program does"
 )]
-fn sdk(clients: &Path) -> bool {
-    let there = clients.join("node_modules/@aws-sdk").exists();
+pub(crate) fn package(clients: &Path, name: &str) -> bool {
+    let there = clients.join("node_modules").join(name).exists();
     let told = std::env::var_os("STRONGROOM_TEST_NODE").is_some();
-    assert!(there || !told, "no node_modules in {}", clients.display());
+    assert!(
+        there || !told,
+        "no {name} in node_modules of {}",
+        clients.display()
+    );
     if !there {
-        eprintln!("skipped: no tests/clients/js/node_modules; run ./tests/run");
+        eprintln!("skipped: no {name} in tests/clients/js/node_modules; run ./tests/run");
     }
     there
 }
@@ -23,7 +27,7 @@ fn sdk(clients: &Path) -> bool {
 #[test]
 fn the_javascript_sdk_works_on_the_vault_and_gets_its_own_exceptions() {
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/js");
-    if !sdk(&clients) {
+    if !package(&clients, "@aws-sdk") {
         return;
     }
     let home = Home::new();

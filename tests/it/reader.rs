@@ -394,6 +394,77 @@ fn the_reader_checks_a_bundle_from_its_page_alone() {
 }
 
 #[test]
+fn the_reader_checks_bundles_of_other_epochs() {
+    let Some(reader) = Reader::find() else { return };
+    let home = third_epoch();
+    let copy = Home::new();
+    super::home::copy(home.path(), copy.path());
+    let bundle = |of: &Home, name: &str| {
+        let file = home.path().join(name);
+        of.ok(&["bundle", "create", "-o", file.to_str().unwrap()], b"");
+        file
+    };
+    let check = |at: &Home, file: &Path| {
+        let vault = at.vault();
+        let args = ["bundle", vault.to_str().unwrap(), file.to_str().unwrap()];
+        reader.run(at, &args, None)
+    };
+    let holds = |at: &Home, file: &Path, says: &str| {
+        let done = check(at, file);
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{}", said(&done));
+        assert!(
+            text.starts_with("ok: bundle 1, 2 secrets, 3 values\n"),
+            "{text}"
+        );
+        assert!(text.contains(says), "{text}");
+    };
+    let old = bundle(&home, "old");
+    holds(&copy, &old, "fingerprint: ");
+    copy.ok(&["rekey"], b"");
+    holds(&copy, &old, "\nof a former epoch");
+    let newer = bundle(&copy, "newer");
+    holds(&home, &newer, "\nnew keys: epoch 4");
+    // Another rekey at the same time: neither vouches for the other.
+    home.ok(&["rekey"], b"");
+    let done = check(&home, &newer);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(said(&done).contains("do not vouch"), "{}", said(&done));
+}
+
+#[test]
+fn the_typescript_age_opens_a_keyring_and_a_secret() {
+    let js = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/js");
+    if !super::clients_js::package(&js, "age-encryption") {
+        return;
+    }
+    let open = |home: &Home, folder: &str| {
+        let mut node = Command::new("node");
+        node.arg(js.join("open_vault.mjs"))
+            .arg(home.identity())
+            .arg(home.vault())
+            .arg(only(&home.vault().join("secrets").join(folder)));
+        output(node, b"")
+    };
+    let home = unsealed();
+    home.ok(&["put", "prod/db", "--binary"], b"\x00gr\xfcn\n");
+    let done = open(&home, "prod");
+    assert!(done.status.success(), "{}", said(&done));
+    assert_eq!(done.stdout, b"\x00gr\xfcn\n");
+    // Beside an ssh key's stanza, and of a later epoch.
+    let home = third_epoch();
+    let done = open(&home, "dev");
+    assert!(done.status.success(), "{}", said(&done));
+    assert_eq!(done.stdout, b"of the first epoch");
+    // It does not take what somebody altered.
+    let file = only(&home.vault().join("secrets/dev"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    assert!(!open(&home, "dev").status.success());
+}
+
+#[test]
 fn stock_age_opens_a_secret_in_two_steps() {
     let found = Command::new("age").arg("--version").output();
     if found.is_err() {

@@ -14,7 +14,7 @@ from texts import need
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NUMBER = "(?:0|[1-9][0-9]*)"
 HEX = "[0-9a-f]{64}"
-KINDS = b"HSLAKMVT"
+KINDS = b"HSLAERKMVT"
 
 
 def quoted(text):
@@ -82,7 +82,34 @@ def outer(data, member, passphrase):
     return age_file.decrypt(data, member, header=8_192, x25519=None, file=1 << 32, plain=1 << 32)
 
 
-def read(vault, member, data, passphrase, container):
+def carried(plain):
+    """The files that the sender's vault rests on, by path."""
+    files, epochs = {}, 0
+    for kind, payload, _ in frames(plain):
+        if kind in "SLA":
+            files[{"S": "strongroom.toml", "L": "keys/default.toml", "A": "keys/default.age"}[kind]] = payload
+        elif kind == "E":
+            epochs += 1
+            files[f"keys/default.{epochs}.age"] = payload
+        elif kind == "R":
+            path = f"keys/default.{int.from_bytes(payload[:4], 'big')}.removed.toml"
+            files[path] = files.get(path, b"") + payload[4:]
+    return files
+
+
+def keys_of(vault, head, plain, sender):
+    """The keys that a bundle is under, and what is to be said of them."""
+    if head["keyring"] == vault.commitment:
+        return vault, ""
+    if head["keyring"] in vault.past:
+        return vault.past[head["keyring"]], "\nof a former epoch: compare the fingerprint"
+    newer = sender(carried(plain))
+    need(newer.id == vault.id and newer.commitment == head["keyring"], "a bundle under another key")
+    need(vault.commitment in newer.past, "the keys of this vault do not vouch for the bundle's")
+    return newer, f"\nnew keys: epoch {newer.epoch}"
+
+
+def read(vault, member, data, passphrase, container, sender):
     """Checks a bundle for a member against an unlocked vault; says what it holds."""
     plain = outer(data, member, passphrase)
     stream = frames(plain)
@@ -91,23 +118,23 @@ def read(vault, member, data, passphrase, container):
     head = header(payload)
     need(head["keys"] == "vault", "a bundle for a newcomer")
     need(head["vault"] == vault.id, "a bundle of another vault")
-    need(head["keyring"] == vault.commitment, "a bundle under another key")
+    keys, of_keys = keys_of(vault, head, plain, sender)
     order, secrets, values, count, size = "", {}, set(), 0, 0
     for kind, payload, at in stream:
         if kind == "T":
             need(len(payload) == 64, "the trailer's length")
             digest = hashlib.sha256(plain[:at]).digest()
             need(payload[:32] == digest, "the trailer's hash")
-            mac = hmac.digest(vault.mac_key, b"strongroom/v1/bundle\0" + digest, hashlib.sha256)
+            mac = hmac.digest(keys.mac_key, b"strongroom/v1/bundle\0" + digest, hashlib.sha256)
             need(hmac.compare_digest(payload[32:], mac), "the trailer's mac")
             need(at + 69 == len(plain), "something follows the trailer")
             break
         order += kind
         count, size = count + 1, size + 5 + len(payload)
         if kind == "M":
-            table = texts.parse(texts.open_text(payload, vault.mac("secret"), 1 << 20))
+            table = texts.parse(texts.open_text(payload, keys.mac("secret"), 1 << 20))
             path = names.encode(texts.string(table, "name"))
-            name, _, versions = texts.metadata(payload, vault.mac("secret"), path)
+            name, _, versions = texts.metadata(payload, keys.mac("secret"), path)
             need(name not in secrets, f"{name} twice")
             secrets[name] = versions
         elif kind == "V":
@@ -115,19 +142,19 @@ def read(vault, member, data, passphrase, container):
             version, file = payload[2 : 2 + length].decode("utf-8"), payload[2 + length :]
             need(secrets and version in versions, "a value of no version")
             need((name, version) not in values, "a version twice")
-            got, content = container(age_file.decrypt(file, vault.keyring))
+            got, content = container(age_file.decrypt(file, keys.keyring))
             need(got["vault"] == vault.id and got["name"] == name, "a value of another secret")
             need(got["version"] == version, "a value of another version")
             need(got["kind"] == versions[version]["kind"], "a value of another kind")
             keyed = got["kind"].encode() + b"\0" + content
-            digest = hmac.digest(vault.digest_key, keyed, hashlib.sha256).hex()
+            digest = hmac.digest(keys.digest_key, keyed, hashlib.sha256).hex()
             need(digest == versions[version]["digest"], "a value with another digest")
             values.add((name, version))
     else:
         raise age_file.Bad("no trailer")
-    need(re.fullmatch("SLA(MV*)*", order), "frames out of order")
+    need(re.fullmatch("SLAE*R*(MV*)*", order), "frames out of order")
     totals = (len(secrets), len(values), count, size)
     need(totals == tuple(head[k] for k in ("secrets", "values", "frames", "bytes")), "the totals")
     key = hashlib.sha256(plain[: len(plain) - 69]).hexdigest()[:20]
     mark = "-".join(key[i : i + 4] for i in range(0, 20, 4))
-    return f"ok: bundle {head['sequence']}, {len(secrets)} secrets, {len(values)} values\nfingerprint: {mark}"
+    return f"ok: bundle {head['sequence']}, {len(secrets)} secrets, {len(values)} values\nfingerprint: {mark}{of_keys}"

@@ -91,6 +91,21 @@ def check_member(key):
     need(kind == "ssh-ed25519" and len(blob) == 51 and blob.startswith(right), "an ssh key")
 
 
+def mac_of(key, domain):
+    prefix = f"strongroom/v1/{domain}\0".encode()
+    return lambda body: hmac.digest(key, prefix + body, hashlib.sha256).hex()
+
+
+class Former:
+    """The keys of an epoch that has ended."""
+
+    def __init__(self, keyring, mac_key, digest_key):
+        self.keyring, self.mac_key, self.digest_key = keyring, mac_key, digest_key
+
+    def mac(self, domain):
+        return mac_of(self.mac_key, domain)
+
+
 class Vault:
     """A vault whose keyring, member list and settings are verified."""
 
@@ -106,8 +121,12 @@ class Vault:
         self.id = found[1].decode()
         self.mac_key, self.digest_key, commitment = self.derive(self.keyring)
         self.commitment = commitment.hex()
+        self.past, self.epoch = {}, 0
         self.at("keys/default.toml", self.members)
         self.at("strongroom.toml", self.settings, settings)
+
+    def mac(self, domain):
+        return mac_of(self.mac_key, domain)
 
     def derive(self, keyring):
         return (
@@ -131,10 +150,6 @@ class Vault:
         with open(full, "rb") as file:
             return file.read()
 
-    def mac(self, domain):
-        prefix = f"strongroom/v1/{domain}\0".encode()
-        return lambda body: hmac.digest(self.mac_key, prefix + body, hashlib.sha256).hex()
-
     def members(self):
         body = texts.open_text(self.read("keys/default.toml"), self.mac("keyring"))
         table = texts.parse(body)
@@ -142,6 +157,7 @@ class Vault:
         epoch = table.pop("epoch", None)
         need(type(epoch) is int and epoch >= 1, "its epoch")
         recipient, commitment = texts.string(table, "recipient"), texts.string(table, "commitment")
+        self.epoch = epoch
         need(recipient == self.keyring.recipient, "the recipient is not that of the keyring")
         need(commitment == self.commitment, "the commitment is not that of the keyring")
         need(table.pop("prefixes", None) == [""], "its prefixes")
@@ -187,12 +203,13 @@ class Vault:
             path = f"keys/default.{number}.age"
             plain = age_file.decrypt(self.read(path), keys, header=65_536, x25519=1, plain=4_096)
             keys = self.at(path, identity.plain, plain)
-            mac_key, _, found = self.derive(keys)
+            mac_key, digest_key, found = self.derive(keys)
             need(found.hex() == seen, f"{path}: another keyring than the list says")
             text = 'name = "default"\n' + f"epoch = {epoch}\n"
             text += texts.line("recipient", recipient) + texts.line("commitment", commitment)
             right = hmac.digest(mac_key, b"strongroom/v1/epoch\0" + text.encode(), hashlib.sha256)
             need(right.hex() == vouch, f"epoch {number} does not vouch for the next")
+            self.past[seen] = Former(keys, mac_key, digest_key)
             epoch, recipient, commitment = number, keys.recipient, seen
 
     def ledger(self, data, epoch, removed):
@@ -339,6 +356,18 @@ def get(vault, name, version):
     raise Bad(f"{name}: no value file of version {version}")
 
 
+class Carried(Vault):
+    """What a bundle brings of the vault it was made of, without its secrets."""
+
+    def __init__(self, files, member):
+        self.files = files
+        super().__init__("the bundle", member)
+
+    def read(self, path):
+        need(path in self.files, f"{path}: not in the bundle")
+        return self.files[path]
+
+
 def main():
     parser = argparse.ArgumentParser(description="A second reader of strongroom's vaults, format 1.")
     parser.add_argument("command", choices=("verify", "get", "bundle"))
@@ -364,7 +393,7 @@ def main():
             verify(vault)
         elif args.command == "bundle":
             with open(args.name, "rb") as file:
-                print(bundle.read(vault, member, file.read(), passphrase, container))
+                print(bundle.read(vault, member, file.read(), passphrase, container, lambda f: Carried(f, member)))
         else:
             get(vault, args.name, args.version)
     except (Bad, OSError, UnicodeDecodeError) as reason:
