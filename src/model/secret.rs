@@ -156,6 +156,25 @@ impl SecretState {
         false
     }
 
+    /// The newest version that both of two were made from, by recorded parents; either of
+    /// them may be it.
+    pub fn common_ancestor(&self, one: &VersionId, other: &VersionId) -> Option<&VersionId> {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut at = self.versions.get_key_value(other);
+        while let Some((id, meta)) = at
+            && seen.insert(id)
+        {
+            if self.is_ancestor(id, one) {
+                return Some(id);
+            }
+            at = meta
+                .parent
+                .as_ref()
+                .and_then(|p| self.versions.get_key_value(p));
+        }
+        None
+    }
+
     /// The id under which a version was found elsewhere, where that is another content's
     /// here (sync.md section 1.9).
     pub fn alias_of(&self, twin: &VersionId) -> Option<VersionId> {

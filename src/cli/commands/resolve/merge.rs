@@ -90,7 +90,7 @@ pub(super) fn merge(
     }
     let here = vault.read(record, &ours)?;
     let there = vault.read(record, &theirs)?;
-    let base = side(&conflict.base, "").ok().filter(has);
+    let base = common(record, &conflict, &ours, &theirs).filter(has);
     let before = base.map(|id| vault.read(record, &id)).transpose()?;
     let text = |value: &SecretValue| -> Option<Zeroizing<String>> {
         let text = std::str::from_utf8(value.expose_secret()).ok()?;
@@ -131,6 +131,22 @@ pub(super) fn merge(
         outcome,
         taken: merged.taken.len(),
     })
+}
+
+/// The version that both sides were made from. What was last agreed with the remote may be
+/// one of the sides already, where another clone had brought it there; measured by it, that
+/// side would have changed nothing.
+fn common(
+    record: &Record,
+    conflict: &Conflict,
+    ours: &VersionId,
+    theirs: &VersionId,
+) -> Option<VersionId> {
+    let made_from = record.state.common_ancestor(ours, theirs);
+    match made_from.filter(|id| *id != ours && *id != theirs) {
+        Some(id) => Some(id.clone()),
+        None => conflict.base.as_ref()?.parse().ok(),
+    }
 }
 
 /// Asks whose value each member gets that both sides changed. Names are shown, values
@@ -205,5 +221,63 @@ impl Made {
             self.conflict.remote
         ));
         Ok(Choice::To(stamp.id.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, Digest, StagingLabel, Timestamp};
+
+    /// A record whose versions were made from each other as the pairs say.
+    fn record(pairs: &[(&str, Option<&str>)]) -> Record {
+        let mut record = Record::new("prod/db".parse().unwrap());
+        for (id, parent) in pairs {
+            let meta = VersionMeta {
+                created: Some(Timestamp::from_secs(0)),
+                content: Content::Value {
+                    kind: Kind::String,
+                    digest: Digest([0; 32]),
+                },
+                parent: parent.map(|p| p.repeat(32).parse().unwrap()),
+                origin: Origin::Local,
+            };
+            record
+                .state
+                .versions
+                .insert(id.repeat(32).parse().unwrap(), meta);
+        }
+        record
+    }
+
+    #[test]
+    fn two_values_are_merged_over_what_both_were_made_from() {
+        let id = |c: &str| -> VersionId { c.repeat(32).parse().unwrap() };
+        let found = |record: &Record, base: Option<&str>, ours: &str, theirs: &str| {
+            let conflict = Conflict {
+                remote: "aws".parse().unwrap(),
+                field: Field::Label(StagingLabel::current()),
+                class: Class::Edit,
+                base: base.map(|c| c.repeat(32)),
+                ours: Some(ours.repeat(32)),
+                theirs: Some(theirs.repeat(32)),
+            };
+            common(record, &conflict, &id(ours), &id(theirs))
+        };
+        // Another clone has brought theirs to the remote and git has brought the memory of it.
+        let both = record(&[
+            ("a", None),
+            ("b", Some("a")),
+            ("c", Some("a")),
+            ("d", Some("c")),
+        ]);
+        assert_eq!(found(&both, Some("c"), "b", "c"), Some(id("a")));
+        assert_eq!(found(&both, Some("c"), "b", "d"), Some(id("a")));
+        // A rollback has no other common version than itself, and the last agreement counts.
+        assert_eq!(found(&both, Some("c"), "a", "d"), Some(id("c")));
+        // Nothing is known of where theirs came from.
+        let apart = record(&[("a", None), ("b", Some("a")), ("e", None)]);
+        assert_eq!(found(&apart, Some("a"), "b", "e"), Some(id("a")));
+        assert_eq!(found(&apart, None, "b", "e"), None);
     }
 }
