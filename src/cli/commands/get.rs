@@ -105,7 +105,13 @@ impl Get {
             return DONE;
         }
         match &self.output {
-            None => ctx.ui.data(&bytes)?,
+            None => {
+                ctx.ui.data(&bytes)?;
+                // The shell's prompt is not a part of the value.
+                if to_terminal && !bytes.ends_with(b"\n") {
+                    ctx.ui.data(b"\n")?;
+                }
+            }
             Some(path) => {
                 OpenOptions::new()
                     .write(true)

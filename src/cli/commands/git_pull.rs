@@ -111,7 +111,13 @@ fn said(done: &Output) -> String {
 impl GitPull {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         ctx.must_be_online()?;
-        let vault = ctx.unlocked()?;
+        let vault = ctx.unlocked().map_err(|error| match error.exit {
+            // Whoever was let in since has it in what is still to come.
+            Exit::NoIdentity => error.hint(
+                "if a member has let you in since, bring that first: git pull; the next command verifies it",
+            ),
+            _ => error,
+        })?;
         let git = Git { dir: vault.root() };
         if let Some(what) = vault.git_under_way() {
             return Err(

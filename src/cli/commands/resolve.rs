@@ -125,6 +125,7 @@ impl Resolve {
         for conflict in &wanted {
             let side = match &choice {
                 Choice::Ours => "ours".to_owned(),
+                Choice::Theirs if conflict.is_between_clones() => "the other clone's".to_owned(),
                 Choice::Theirs => format!("that of {}", conflict.remote),
                 Choice::To(id) => format!("version {}", id.short()),
             };
@@ -138,7 +139,11 @@ impl Resolve {
             ctx.ui
                 .status(&format!("Version {} is kept under {label}", id.short()));
         }
-        ctx.ui.hint("carry it out with: strongroom sync");
+        // A vault without remotes has nothing to sync, and its other clones still ask.
+        ctx.ui.hint(match vault.config().remotes.is_empty() {
+            false => "carry it out with: strongroom sync",
+            true => "tell the other clones with: git push",
+        });
         DONE
     }
 
