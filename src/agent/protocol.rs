@@ -261,7 +261,7 @@ impl Reply {
             Self::Digest(digest) => Writer::new(8, 0).raw(&digest.0).0,
             Self::Plain(plain) => Writer::new(9, plain.len()).bytes(plain).0,
             Self::NotOpened(error) => {
-                let (code, number) = refusal(*error);
+                let (code, number) = refusal(error);
                 Writer::new(10, 0).byte(code).count(number).0
             }
         }
@@ -348,20 +348,21 @@ fn domain(code: u8) -> Option<Domain> {
 }
 
 /// What age files are refused for. What is inside one is not looked at by the agent.
-fn refusal(error: OpenError) -> (u8, usize) {
+fn refusal(error: &OpenError) -> (u8, usize) {
     match error {
         OpenError::TooLarge => (0, 0),
         OpenError::NotAge => (1, 0),
         OpenError::Armored => (2, 0),
         OpenError::PassphraseFile => (3, 0),
         OpenError::HeaderBomb => (4, 0),
-        OpenError::Recipients(count) => (5, count),
+        OpenError::Recipients(count) => (5, *count),
         OpenError::NoIdentityMatches => (6, 0),
         OpenError::Damaged
         | OpenError::NewerFormat
         | OpenError::BadContainer(_)
         | OpenError::WrongPlace { .. }
         | OpenError::BadKeyring(_)
+        | OpenError::Plugin(_)
         | OpenError::Keys(_) => (7, 0),
     }
 }

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use super::header::HeaderError;
 use crate::crypto::{
-    EncryptError, KeysError, OpenError, RandomError, SealError, SealedIdentityError, UnsealError,
+    EncryptError, KeysError, OpenError, PluginError, RandomError, SealError, SealedIdentityError,
+    UnsealError,
 };
 
 /// Why a bundle was not written, or not believed. Nothing of one is used then.
@@ -104,6 +105,9 @@ pub enum BundleError {
     /// Nothing was encrypted.
     #[error(transparent)]
     Encrypt(#[from] EncryptError),
+    /// An age plugin was needed and did not do it.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// No key was made for the passphrase.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -152,6 +156,7 @@ impl BundleError {
                 | Self::Sealed(SealedIdentityError::NewerFormat)
                 | Self::Keys(_)
                 | Self::Encrypt(_)
+                | Self::Plugin(_)
                 | Self::Seal(_)
                 | Self::Random(_)
                 | Self::Exists { .. }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::error::{BundleError, reading};
 use crate::crypto::{
-    Argon2Cost, Identity, Member, MemberKey, OpenError, OpenStream, Passphrase, SealStream,
-    SealedIdentity, StreamError, open_stream, seal_stream,
+    Argon2Cost, EncryptError, Hosted, Identity, Member, OpenError, OpenStream, Passphrase,
+    SealStream, SealedIdentity, StreamError, open_stream, seal_stream,
 };
 use crate::model::Timestamp;
 
@@ -21,7 +21,7 @@ const MAX_SEALED: usize = 4096;
 /// What a bundle is encrypted for.
 pub enum Lock<'a> {
     /// The receivers' keys.
-    To(&'a [MemberKey]),
+    To(&'a [Hosted]),
     /// A passphrase that both sides know.
     Passphrase {
         /// The passphrase.
@@ -76,6 +76,7 @@ pub(super) fn seal<W: Write>(
         }
     };
     begun.map_err(|error| match error {
+        StreamError::Encrypt(EncryptError::Plugin(error)) => error.into(),
         StreamError::Encrypt(error) => error.into(),
         StreamError::Io(source) => writing(source),
         StreamError::Open(_) => BundleError::Damaged,
@@ -110,6 +111,7 @@ pub(super) fn open<R: Read>(
     let chained = Cursor::new(rest).chain(input);
     open_stream(chained, key).map_err(|error| match error {
         StreamError::Open(OpenError::NoIdentityMatches) => BundleError::ForSomeoneElse,
+        StreamError::Open(OpenError::Plugin(error)) => error.into(),
         StreamError::Open(OpenError::Damaged) => BundleError::Damaged,
         StreamError::Open(OpenError::HeaderBomb) => BundleError::HeaderBomb,
         StreamError::Open(error) => BundleError::NotABundle(error),

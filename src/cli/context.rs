@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -15,12 +15,13 @@ use zeroize::Zeroizing;
 use super::Globals;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::plugins::Plugins;
 use super::ui::Ui;
 use crate::agent::{Client, ClientError, Clock, Moment};
 use crate::config::{AuditRule, Holder, Preferences};
 use crate::crypto::{
-    HasMemberKey as _, Identity, Member, MemberKey, Passphrase, SealedIdentity, SshIdentity,
-    SshKeyError, SshKeyFile, UnsealError,
+    HasMemberKey as _, Identity, Member, MemberKey, Passphrase, PluginIdentity, PluginKeyFile,
+    SealedIdentity, SshIdentity, SshKeyError, SshKeyFile, UnsealError,
 };
 use crate::model::{AuditEntry, Record, RemoteName, SecretName, Stamp, Timestamp, VersionId};
 use crate::vault::{Trust, Vault, VaultError};
@@ -41,6 +42,8 @@ pub enum Own {
     Age(Identity),
     /// An ssh-ed25519 key.
     Ssh(SshIdentity),
+    /// A key of an age plugin.
+    Plugin(PluginIdentity),
 }
 
 impl Own {
@@ -49,6 +52,7 @@ impl Own {
         match self {
             Self::Age(key) => key,
             Self::Ssh(key) => key,
+            Self::Plugin(key) => key,
         }
     }
 
@@ -57,6 +61,7 @@ impl Own {
         match self {
             Self::Age(key) => key.member_key(),
             Self::Ssh(key) => key.member_key(),
+            Self::Plugin(key) => key.member_key(),
         }
     }
 }
@@ -267,6 +272,23 @@ impl Context {
         Ok(self.preferences()?.audit.unwrap_or_default())
     }
 
+    /// What runs age plugins, those that this clone or this person allows.
+    pub(super) fn plugins(&self) -> Result<Arc<Plugins>, CommandError> {
+        let named = self.preferences()?.plugins.unwrap_or_default();
+        let names = named.iter().map(|text| text.parse());
+        let allowed = names.collect::<Result<_, _>>();
+        let allowed = allowed.map_err(|e| {
+            CommandError::from_error(Exit::Usage, e).hint("correct plugins in config.toml")
+        })?;
+        let given = [self.globals.identity_fd, self.globals.passphrase_fd];
+        Ok(Arc::new(Plugins {
+            ui: self.ui.clone(),
+            allowed,
+            search_path: self.search_path.clone().unwrap_or_default(),
+            keeps_descriptors: given.into_iter().flatten().any(|fd| fd > 9),
+        }))
+    }
+
     /// A path of a preference; `~/` is the home directory.
     fn in_home_of(&self, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), &self.home) {
@@ -308,6 +330,7 @@ impl Context {
         let mut vault = Vault::open(&self.vault_dir()?, self.state_home()?)?;
         // One command is about one vault.
         let _first = self.clone_state.set(vault.state_dir().to_owned());
+        vault.set_plugins(self.plugins()?);
         self.audit(&mut vault)?;
         Ok(vault)
     }
@@ -340,7 +363,8 @@ impl Context {
         if !in_env {
             let path = self.identity_path()?;
             let bytes = read_small(&path).unwrap_or_default();
-            if SealedIdentity::is_sealed(&bytes) {
+            // A plugin may ask too.
+            if SealedIdentity::is_sealed(&bytes) || PluginKeyFile::is_plugin(&bytes) {
                 return Err(CommandError::new(Exit::Locked, "the vault is locked"));
             }
         }
@@ -487,6 +511,12 @@ impl Context {
         };
         if SshKeyFile::is_ssh(bytes) {
             return self.parse_ssh(bytes, place).map(Own::Ssh);
+        }
+        if PluginKeyFile::is_plugin(bytes) {
+            let file = PluginKeyFile::parse(bytes).map_err(|e| {
+                CommandError::new(Exit::Integrity, format!("{}: {e}", place.display()))
+            })?;
+            return Ok(Own::Plugin(file.open(self.plugins()?)));
         }
         if !SealedIdentity::is_sealed(bytes) {
             let identity = Identity::from_file(bytes).map_err(|e| broken(&e));

@@ -4,6 +4,7 @@ use std::fmt;
 use super::exit::Exit;
 use crate::agent::{BindError, ClientError, PlaceError};
 use crate::config::BadValue;
+use crate::crypto::PluginError;
 use crate::migrate::{JournalError, MigrateError, PlanError, RuleError};
 use crate::model::{
     AttributeError, Invalid, LabelError, NameError, RemoteNameError, SelectError, SelectorError,
@@ -157,8 +158,32 @@ impl From<Invalid> for CommandError {
 /// What to do about what git has not merged.
 const MERGE: &str = "merge both sides with: strongroom merge";
 
+impl From<PluginError> for CommandError {
+    fn from(error: PluginError) -> Self {
+        let hint = match &error {
+            PluginError::NotAllowed(name) => Some(format!(
+                "if you trust the program {}, allow it in your own settings, $XDG_CONFIG_HOME/strongroom/config.toml: plugins = [\"{name}\"]",
+                name.program()
+            )),
+            PluginError::Missing(name) => Some(format!(
+                "install {}, or have a member do this who has it",
+                name.program()
+            )),
+            _ => None,
+        };
+        let this = Self::from_error(Exit::NoIdentity, error);
+        match hint {
+            Some(hint) => this.hint(hint),
+            None => this,
+        }
+    }
+}
+
 impl From<VaultError> for CommandError {
     fn from(error: VaultError) -> Self {
+        if let Some(error) = error.plugin() {
+            return error.clone().into();
+        }
         let exit = match &error {
             e if e.is_newer() => Exit::Unsupported,
             e if e.is_integrity() => Exit::Integrity,

@@ -18,6 +18,7 @@ mod freshness;
 mod harden;
 mod input;
 mod memory;
+mod plugins;
 mod show;
 mod strategy;
 mod ui;

@@ -24,6 +24,7 @@ pub enum ProgressMode {
 }
 
 /// What a command says and asks.
+#[derive(Clone)]
 pub struct Ui {
     quiet: bool,
     json: bool,
@@ -177,13 +178,18 @@ impl Ui {
 
     /// Asks on the terminal; the answer in lower case, without space around it.
     pub fn ask(&self, question: &str) -> Result<String, CommandError> {
+        Ok(self.ask_exactly(question)?.to_lowercase())
+    }
+
+    /// Asks on the terminal; the answer without space around it.
+    pub fn ask_exactly(&self, question: &str) -> Result<String, CommandError> {
         let mut err = io::stderr();
         drop(write!(err, "{question} ").and_then(|()| err.flush()));
         let mut answer = String::new();
         io::stdin()
             .read_line(&mut answer)
             .map_err(|e| CommandError::from_error(Exit::Unexpected, e))?;
-        Ok(answer.trim().to_lowercase())
+        Ok(answer.trim().to_owned())
     }
 
     /// Something that draws progress.

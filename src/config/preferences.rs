@@ -18,6 +18,9 @@ pub struct Preferences {
     pub commit: Option<bool>,
     /// What becomes of the audit log (book, audit).
     pub audit: Option<AuditRule>,
+    /// The age plugins that may be run, by name (crypto.md section 2). In no vault's
+    /// settings, since git carries those.
+    pub plugins: Option<Vec<String>>,
 }
 
 /// Whether reads and writes of values are logged.
@@ -69,6 +72,7 @@ impl Preferences {
             offline: self.offline.or(other.offline),
             commit: self.commit.or(other.commit),
             audit: self.audit.or(other.audit),
+            plugins: self.plugins.or(other.plugins),
         }
     }
 }
@@ -99,6 +103,21 @@ mod tests {
         assert_eq!(clone.or(person).audit, Some(AuditRule::Required));
         let error = Preferences::parse("audit = \"maybe\"\n", Holder::Clone).unwrap_err();
         assert!(error.to_string().contains("off, on or required"), "{error}");
+    }
+
+    #[test]
+    fn crypto_2_a_clones_list_of_plugins_takes_the_place_of_a_persons() {
+        let parse = |text, holder| Preferences::parse(text, holder).unwrap();
+        let person = parse("plugins = [\"yubikey\", \"se\"]\n", Holder::Person);
+        let both = parse("", Holder::Clone).or(person.clone());
+        assert_eq!(both.plugins.unwrap(), ["yubikey", "se"]);
+        let none = parse("plugins = []\n", Holder::Clone).or(person);
+        assert_eq!(none.plugins, Some(Vec::new()));
+        for text in ["plugins = \"yubikey\"\n", "plugins = [1]\n"] {
+            assert!(Preferences::parse(text, Holder::Person).is_err(), "{text}");
+        }
+        // What git carries allows nothing.
+        assert!(crate::config::Config::parse("format = 1\nplugins = [\"x\"]\n").is_err());
     }
 
     #[test]

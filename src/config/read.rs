@@ -59,8 +59,10 @@ pub(super) fn preferences(text: &str, holder: Holder) -> Result<Preferences, Con
         table: root.get_ref(),
     };
     root.only(match holder {
-        Holder::Person => &["vault", "identity", "editor", "offline", "audit"],
-        Holder::Clone => &["identity", "editor", "offline", "commit", "audit"],
+        Holder::Person => &["vault", "identity", "editor", "offline", "audit", "plugins"],
+        Holder::Clone => &[
+            "identity", "editor", "offline", "commit", "audit", "plugins",
+        ],
     })?;
     let text = |key| Ok::<_, ConfigError>(root.string(key)?.map(|found| found.value));
     let flag = |key| Ok::<_, ConfigError>(root.boolean(key)?.map(|found| found.value));
@@ -78,6 +80,10 @@ pub(super) fn preferences(text: &str, holder: Holder) -> Result<Preferences, Con
         editor: text("editor")?,
         offline: flag("offline")?,
         commit: flag("commit")?,
+        plugins: match root.table.contains_key("plugins") {
+            true => Some(root.strings("plugins")?),
+            false => None,
+        },
     })
 }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::error::{EncryptError, OpenError};
 use super::identity::{Identity, Recipient};
+use super::plugin::PluginError;
 
 /// The largest file that is looked at, in bytes.
 pub(super) const MAX_FILE: usize = 160 * 1024;
@@ -114,7 +115,7 @@ pub(super) fn encrypt_to(
         return Err(EncryptError::TooManyRecipients(to.len()));
     }
     let to = to.iter().copied();
-    let encryptor = age::Encryptor::with_recipients(to).map_err(|_| EncryptError::Refused)?;
+    let encryptor = age::Encryptor::with_recipients(to).map_err(|e| refused(&e))?;
     // A stanza takes 98 bytes, grease up to 210, a chunk's tag 16.
     let mut file = Vec::with_capacity(plain.len() + 1024);
     let mut writer = encryptor
@@ -122,7 +123,20 @@ pub(super) fn encrypt_to(
         .map_err(|_| EncryptError::Refused)?;
     writer.write_all(plain).map_err(|_| EncryptError::Refused)?;
     writer.finish().map_err(|_| EncryptError::Refused)?;
+    // A plugin's stanzas have the length it gave them.
+    scan(&file, Readers::Many).map_err(|_| EncryptError::TooLarge)?;
     Ok(Ciphertext(file))
+}
+
+pub(super) fn refused(error: &age::EncryptError) -> EncryptError {
+    match error {
+        age::EncryptError::Io(error) => match PluginError::of(error) {
+            Some(error) => EncryptError::Plugin(error),
+            None => EncryptError::Refused,
+        },
+        age::EncryptError::IncompatibleRecipients { .. } => EncryptError::Mixed,
+        _ => EncryptError::Refused,
+    }
 }
 
 /// Decrypts a whole file of at most `cap` bytes of plaintext.
@@ -172,6 +186,10 @@ pub(super) fn refusal(error: &age::DecryptError) -> OpenError {
     match error {
         age::DecryptError::NoMatchingKeys => OpenError::NoIdentityMatches,
         age::DecryptError::UnknownFormat => OpenError::NotAge,
+        age::DecryptError::Io(error) => match PluginError::of(error) {
+            Some(error) => OpenError::Plugin(error),
+            None => OpenError::Damaged,
+        },
         _ => OpenError::Damaged,
     }
 }

@@ -1,11 +1,12 @@
 use super::container::BadContainer;
 use super::holder::KeysError;
 use super::identity::IdentityFileError;
+use super::plugin::PluginError;
 use super::random::RandomError;
 use super::value::BoundField;
 
 /// Why nothing was encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptError {
     /// Nobody to encrypt to.
     #[error("there is no recipient to encrypt to")]
@@ -25,6 +26,16 @@ pub enum EncryptError {
     /// No randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// An age plugin was needed and did not do it.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// A plugin's recipient that may not share a file with the others, such as a
+    /// post-quantum one.
+    #[error("the recipients may not be mixed in one file: an age plugin says so")]
+    Mixed,
+    /// A plugin made more of a header than any reader accepts.
+    #[error("the age header became larger than any strongroom reads")]
+    TooLarge,
     /// The age library refused; it has no reason to with X25519 recipients.
     #[error("the age library refused to encrypt")]
     Refused,
@@ -34,7 +45,7 @@ pub enum EncryptError {
 ///
 /// Everything git carries is hostile until verified, so each answer is a reason to
 /// stop and never to try something weaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// Over 160 KiB, or more plaintext than its kind of file can hold.
     #[error("the file is larger than any strongroom writes")]
@@ -76,6 +87,9 @@ pub enum OpenError {
     /// A keyring's file that decrypts, and holds no plain identity file.
     #[error("the decrypted keyring is not an identity file")]
     BadKeyring(#[source] IdentityFileError),
+    /// An age plugin was needed and did not do it. Nothing is known about the file then.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// Whoever holds the keys did not use them. Nothing is known about the file then.
     #[error(transparent)]
     Keys(#[from] KeysError),

@@ -142,7 +142,7 @@ impl FromStr for Commitment {
 pub struct CommitmentError;
 
 /// Encrypts a keyring's identity to its members, as the plain identity file that
-/// stock age reads (book, formats/keyring).
+/// stock age reads (book, formats/keyring). The plugins of members who have one are run.
 pub fn encrypt_keyring(
     identity: &Identity,
     created: Timestamp,
@@ -151,8 +151,7 @@ pub fn encrypt_keyring(
     if created.to_string().parse() != Ok(created) {
         return Err(EncryptError::Created);
     }
-    let members: Option<Vec<_>> = members.iter().map(|m| m.member_key().to_age()).collect();
-    let members = members.ok_or(EncryptError::Refused)?;
+    let members = super::plugin::recipients(members)?;
     let members: Vec<&dyn age::Recipient> = members.iter().map(AsRef::as_ref).collect();
     envelope::encrypt_to(&identity.to_file(created), &members)
 }

@@ -1,5 +1,5 @@
-//! Who can open a keyring: age X25519 keys, and ssh-ed25519 keys (C2SP age, "The
-//! ssh-ed25519 recipient type").
+//! Who can open a keyring: age X25519 keys, ssh-ed25519 keys (C2SP age, "The
+//! ssh-ed25519 recipient type"), and keys of age plugins.
 //!
 //! Must never happen: a keyring is encrypted to an ssh-rsa key (age's support rests on
 //! an implementation with a known timing leak), or the rounds of an encrypted ssh key
@@ -16,6 +16,7 @@ use super::error::OpenError;
 use super::identity::{Identity, Recipient};
 use super::keyring::MAX_KEYRING;
 use super::passphrase::Passphrase;
+use super::plugin::{NoPlugins, PluginHost, PluginRecipient};
 
 const ED25519: &str = "ssh-ed25519";
 const SSH_BEGIN: &[u8] = b"-----BEGIN ";
@@ -36,8 +37,10 @@ pub enum MemberKeyError {
     /// An RSA key.
     #[error("an ssh-rsa key; use an ssh-ed25519 or an age key")]
     Rsa,
-    /// A recipient of an age plugin.
-    #[error("a recipient of an age plugin, which this build cannot use")]
+    /// A recipient of an age plugin that is not well formed.
+    #[error(
+        "looks like a recipient of an age plugin (age1NAME1...), and its name or checksum is wrong"
+    )]
     Plugin,
     /// A point of small order: anyone could read what is encrypted to it.
     #[error("a public key of small order; nothing may be encrypted to it")]
@@ -51,6 +54,8 @@ pub enum MemberKey {
     X25519(Recipient),
     /// An ssh-ed25519 public key.
     Ssh(SshRecipient),
+    /// A recipient of an age plugin, `age1<name>1...`.
+    Plugin(PluginRecipient),
 }
 
 /// An ssh-ed25519 public key in its canonical form: kind and key, no comment.
@@ -93,6 +98,7 @@ impl MemberKey {
         super::keyring::grouped(&hash)
     }
 
+    /// The key as age's own; none for a plugin's, which needs its plugin.
     pub(super) fn to_age(&self) -> Option<Box<dyn age::Recipient>> {
         match self {
             Self::X25519(key) => Some(Box::new(key.as_age().clone())),
@@ -100,6 +106,7 @@ impl MemberKey {
                 let key = SshRecipient::parse(&key.0).ok()?;
                 Some(Box::new(key))
             }
+            Self::Plugin(_) => None,
         }
     }
 }
@@ -127,7 +134,8 @@ impl FromStr for MemberKey {
             Err(super::KeyError::SmallOrder) => Err(MemberKeyError::SmallOrder),
             // An X25519 recipient has 58 characters behind `age1`, and no second `1`.
             Err(_) if text.strip_prefix("age1").is_some_and(|t| t.contains('1')) => {
-                Err(MemberKeyError::Plugin)
+                let key = text.parse().map_err(|_| MemberKeyError::Plugin)?;
+                Ok(Self::Plugin(key))
             }
             Err(_) => Err(MemberKeyError::Unknown),
         }
@@ -139,6 +147,7 @@ impl fmt::Display for MemberKey {
         match self {
             Self::X25519(key) => key.fmt(f),
             Self::Ssh(key) => f.write_str(&key.0),
+            Self::Plugin(key) => key.fmt(f),
         }
     }
 }
@@ -153,6 +162,21 @@ impl fmt::Debug for MemberKey {
 pub trait HasMemberKey {
     /// The key that a keyring is encrypted to.
     fn member_key(&self) -> MemberKey;
+
+    /// What runs the key's plugin, if it is a plugin's.
+    fn plugins(&self) -> &dyn PluginHost {
+        &NoPlugins
+    }
+}
+
+impl<M: HasMemberKey + ?Sized> HasMemberKey for &M {
+    fn member_key(&self) -> MemberKey {
+        (**self).member_key()
+    }
+
+    fn plugins(&self) -> &dyn PluginHost {
+        (**self).plugins()
+    }
 }
 
 impl HasMemberKey for MemberKey {
@@ -184,6 +208,10 @@ impl<M: Member + ?Sized> HasMemberKey for std::sync::Arc<M> {
     fn member_key(&self) -> MemberKey {
         self.as_ref().member_key()
     }
+
+    fn plugins(&self) -> &dyn PluginHost {
+        self.as_ref().plugins()
+    }
 }
 
 impl<M: Member + ?Sized> Member for std::sync::Arc<M> {
@@ -212,7 +240,7 @@ impl Member for Identity {
     }
 }
 
-fn open(file: &[u8], key: &dyn age::Identity) -> Result<Identity, OpenError> {
+pub(super) fn open(file: &[u8], key: &dyn age::Identity) -> Result<Identity, OpenError> {
     let plain = envelope::decrypt_by(file, key, Readers::Many, MAX_KEYRING)?;
     Identity::from_file(&plain).map_err(OpenError::BadKeyring)
 }

@@ -23,6 +23,7 @@ mod mac;
 mod member;
 mod passphrase;
 mod password;
+mod plugin;
 mod random;
 mod sealed;
 mod stream;
@@ -44,6 +45,10 @@ pub use member::{
 };
 pub use passphrase::Passphrase;
 pub use password::{PasswordError, PasswordRules};
+pub use plugin::{
+    Hosted, Machine, NoPlugins, PluginError, PluginFileError, PluginHost, PluginIdentity,
+    PluginKeyFile, PluginName, PluginNameError, PluginPipe, PluginRecipient,
+};
 pub use random::RandomError;
 pub use sealed::{SealError, SealedIdentity, SealedIdentityError, UnsealError};
 pub use stream::{MAX_READERS, OpenStream, SealStream, StreamError, open_stream, seal_stream};

@@ -62,10 +62,9 @@ pub fn seal_stream<W: Write>(
     if to.len() > MAX_READERS {
         return Err(EncryptError::TooManyReaders(to.len()).into());
     }
-    let to: Option<Vec<_>> = to.iter().map(|r| r.member_key().to_age()).collect();
-    let to = to.ok_or(EncryptError::Refused)?;
+    let to = super::plugin::recipients(to)?;
     let to = to.iter().map(AsRef::as_ref);
-    let encryptor = age::Encryptor::with_recipients(to).map_err(|_| EncryptError::Refused)?;
+    let encryptor = age::Encryptor::with_recipients(to).map_err(|e| envelope::refused(&e))?;
     Ok(SealStream(encryptor.wrap_output(out)?))
 }
 

@@ -8,7 +8,7 @@ use super::members::MemberError;
 use super::meta::{MetaError, RecordError};
 use super::state::StateError;
 use crate::config::{BadValue, ConfigError};
-use crate::crypto::{EncryptError, KeysError, MacError, OpenError};
+use crate::crypto::{EncryptError, KeysError, MacError, OpenError, PluginError};
 use crate::model::{SecretName, VersionId};
 
 /// Why a vault did not do what it was asked. No value is ever part of one, and
@@ -306,6 +306,10 @@ impl VaultError {
     /// that was damaged: exit code 7 of the book.
     pub fn is_integrity(&self) -> bool {
         match self {
+            Self::KeyringFile {
+                source: OpenError::Plugin(_),
+                ..
+            } => false,
             Self::Mac { .. }
             | Self::Keyring { .. }
             | Self::KeyringFile { .. }
@@ -391,6 +395,18 @@ impl VaultError {
     /// Whether the keys are not at hand any more: exit code 5 of the book.
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Locked)
+    }
+
+    /// What an age plugin did not do, if that is all that was in the way.
+    pub fn plugin(&self) -> Option<&PluginError> {
+        match self {
+            Self::Encrypt(EncryptError::Plugin(error))
+            | Self::KeyringFile {
+                source: OpenError::Plugin(error),
+                ..
+            } => Some(error),
+            _ => None,
+        }
     }
 
     /// Whether another process has the vault: exit code 13 of the book.

@@ -9,7 +9,7 @@ use super::keyring::{self, Keyring};
 use super::state::{Pin, Place, Trusted};
 use super::{CONFIG, Committed, SECRETS, Settings, Vault, VaultError, git};
 use crate::config::Config;
-use crate::crypto::{Domain, HasMemberKey, Identity, KeyringKeys, encrypt_keyring};
+use crate::crypto::{Domain, HasMemberKey, Identity, KeyringKeys, NoPlugins, encrypt_keyring};
 use crate::model::Timestamp;
 
 pub(super) const ATTRIBUTES: &str = ".gitattributes";
@@ -83,8 +83,7 @@ impl Vault {
         let mut config = Config::new(options.vault_id);
         config.git.commit = options.git;
         let body = config.emit()?;
-        let member = options.member.member_key();
-        let age = encrypt_keyring(&options.keyring, options.now, &[member])?;
+        let age = encrypt_keyring(&options.keyring, options.now, &[options.member])?;
         let keys = KeyringKeys::new(options.keyring, options.vault_id);
         let list = Keyring::new(&keys, options.member_name, options.member);
         if options.git {
@@ -136,6 +135,7 @@ impl Vault {
             listings: super::listing::Listings::default(),
             keys: Some(keys),
             audit: None,
+            plugins: Arc::new(NoPlugins),
         };
         Ok((vault, committed))
     }

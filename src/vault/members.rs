@@ -91,8 +91,7 @@ impl Vault {
             return Err(MemberError::KeyTaken(other.clone()).into());
         }
         list.members.insert(name.to_owned(), key.clone());
-        let members: Vec<MemberKey> = list.members.values().cloned().collect();
-        let age = encrypt_keyring(&identity, now, &members)?;
+        let age = encrypt_keyring(&identity, now, &self.hosted(&list))?;
         let text = list.seal(keys)?;
         let paths = [
             Keyring::list_path(keyring::DEFAULT),

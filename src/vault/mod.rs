@@ -45,7 +45,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
-use crate::crypto::{KeyringKeys, Mac};
+use crate::crypto::{Hosted, KeyringKeys, Mac, NoPlugins, PluginHost};
 use crate::model::{Record, RemoteName, SecretName};
 
 pub use adopt::{EpochError, FormerEpoch, NewerEpoch};
@@ -93,6 +93,7 @@ pub struct Vault {
     listings: listing::Listings,
     keys: Option<KeyringKeys>,
     audit: Option<Auditor>,
+    plugins: Arc<dyn PluginHost>,
 }
 
 #[derive(Clone)]
@@ -150,7 +151,19 @@ impl Vault {
             listings: listing::Listings::default(),
             keys: None,
             audit: None,
+            plugins: Arc::new(NoPlugins),
         })
+    }
+
+    /// Gives it what runs the plugins of members who have one; without, a keyring with
+    /// such a member cannot be encrypted anew.
+    pub fn set_plugins(&mut self, plugins: Arc<dyn PluginHost>) {
+        self.plugins = plugins;
+    }
+
+    /// The members of a list, with what runs their plugins.
+    fn hosted(&self, list: &Keyring) -> Vec<Hosted> {
+        Hosted::all(list.members.values().cloned(), &self.plugins)
     }
 
     /// The vault's directory, with symbolic links resolved.

@@ -22,7 +22,7 @@ use super::state::Pin;
 use super::transaction::WAIT;
 use super::unlock::trusted_of;
 use super::{CONFIG, SECRETS, Vault, VaultError, read_config, read_text, view};
-use crate::crypto::{Domain, Identity, KeyringKeys, Member, MemberKey, encrypt_keyring};
+use crate::crypto::{Domain, Identity, KeyringKeys, Member, encrypt_keyring};
 use crate::model::{Record, Timestamp, VersionId};
 
 /// The member list of the epoch that is about to begin: while it is there, a rekey is
@@ -139,8 +139,7 @@ impl Vault {
             members,
             past,
         };
-        let members: Vec<MemberKey> = next.members.values().cloned().collect();
-        let next_age = encrypt_keyring(&identity, rekey.now, &members)?;
+        let next_age = encrypt_keyring(&identity, rekey.now, &self.hosted(&next))?;
         let past_age = encrypt_keyring(&old, rekey.now, &[identity.recipient()])?;
         let past_path = Keyring::past_path(&next.name, list.epoch);
         let text = next.seal(&new)?;

@@ -34,6 +34,7 @@ mod home;
 mod layers;
 mod migrate_memory;
 mod moto;
+mod plugins;
 mod proof;
 mod proxy;
 mod reader;

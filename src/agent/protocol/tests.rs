@@ -105,7 +105,7 @@ fn every_reply_comes_back_as_it_was() {
         OpenError::NoIdentityMatches,
         OpenError::Damaged,
     ] {
-        let frame = Reply::NotOpened(error).frame();
+        let frame = Reply::NotOpened(error.clone()).frame();
         let again = Reply::parse(body(&frame)).ok().unwrap();
         assert!(matches!(again, Reply::NotOpened(same) if same == error));
     }

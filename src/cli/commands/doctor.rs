@@ -8,7 +8,8 @@ use super::DONE;
 use crate::cli::context::{Context, OWN_SECRETS, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::crypto::{SealedIdentity, SshKeyFile};
+use crate::cli::show::count;
+use crate::crypto::{PluginKeyFile, SealedIdentity, SshKeyFile};
 use crate::model::{Escaped, Timestamp};
 use crate::vault::{Vault, exposed};
 
@@ -85,7 +86,10 @@ impl Doctor {
         let loaded = vault.load()?;
         checks.push(clock(&loaded));
         checks.push(match loaded.blocked.len() {
-            0 => ok(format!("{} secrets, none blocked", loaded.records.len())),
+            0 => ok(format!(
+                "{}, none blocked",
+                count(loaded.records.len(), "secret")
+            )),
             n => bad(
                 Level::Error,
                 format!("{n} secrets are blocked"),
@@ -244,6 +248,8 @@ fn identity(ctx: &Context, root: &Path) -> Result<Vec<Check>, CommandError> {
     let ssh_is_sealed = SshKeyFile::parse(&bytes).is_ok_and(|key| key.is_sealed());
     checks.push(if ssh_is_sealed {
         ok("the identity is an ssh key with a passphrase")
+    } else if PluginKeyFile::is_plugin(&bytes) {
+        plugin(ctx, &bytes)
     } else if !SealedIdentity::is_sealed(&bytes) {
         bad(
             Level::Warn,
@@ -372,5 +378,28 @@ fn clock(loaded: &crate::vault::Loaded) -> Check {
         )
     } else {
         ok("the clock is not behind the vault")
+    }
+}
+
+/// The identity of an age plugin: whether it would run.
+fn plugin(ctx: &Context, bytes: &[u8]) -> Check {
+    let key = match PluginKeyFile::parse(bytes) {
+        Ok(key) => key,
+        Err(error) => {
+            return bad(
+                Level::Error,
+                format!("identity: {error}"),
+                "have the plugin write it anew",
+            );
+        }
+    };
+    let found = ctx.plugins().and_then(|p| Ok(p.find(key.plugin())?));
+    match found {
+        Ok(path) => ok(format!("the identity is a key of {}", path.display())),
+        Err(error) => bad(
+            Level::Warn,
+            format!("the identity is a plugin's: {}", error.error),
+            error.hints.into_iter().next().unwrap_or_default(),
+        ),
     }
 }

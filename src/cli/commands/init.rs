@@ -10,8 +10,11 @@ use super::{DONE, git_state};
 use crate::cli::context::{Context, Own, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
-use crate::crypto::{Argon2Cost, HasMemberKey as _, Identity, SealedIdentity};
-use crate::vault::{InitOptions, Vault};
+use crate::crypto::{
+    Argon2Cost, HasMemberKey as _, Identity, OpenError, PluginIdentity, SealedIdentity,
+    encrypt_keyring, open_keyring,
+};
+use crate::vault::{InitOptions, Vault, VaultError};
 
 /// Make a vault, and an identity if there is none
 ///
@@ -68,15 +71,17 @@ impl Init {
         } else {
             Own::Age(make_identity(ctx, &path, self.no_passphrase)?)
         };
+        if let Own::Plugin(key) = &identity {
+            prove(key, &path)?;
+        }
         let keyring = Identity::generate();
-        let member = identity.member_key();
         let member_name = self.member.unwrap_or_else(|| ctx.member_name());
         let vault_id = new_uuid();
         let options = InitOptions {
             vault_id: &vault_id,
             keyring,
             member_name: &member_name,
-            member: &member,
+            member: identity.member(),
             now: now(),
             git: !self.no_git,
         };
@@ -121,6 +126,26 @@ impl Init {
         }
         ctx.ui.hint("store something: strongroom put NAME");
         DONE
+    }
+}
+
+/// Encrypts to a plugin's key and opens it again: the public half is only what a comment
+/// of the file says, and nobody could open a vault that begins with a wrong one.
+fn prove(key: &PluginIdentity, path: &Path) -> Result<(), CommandError> {
+    let file = encrypt_keyring(&Identity::generate(), now(), &[key]);
+    let file = file.map_err(VaultError::from)?;
+    match open_keyring(file.as_bytes(), key) {
+        Ok(_) => Ok(()),
+        Err(OpenError::Plugin(error)) => Err(error.into()),
+        Err(_) => Err(CommandError::new(
+            Exit::NoIdentity,
+            format!(
+                "{}: the identity does not open what is encrypted to {}",
+                path.display(),
+                key.member_key()
+            ),
+        )
+        .hint("correct the public key in the comment of the file")),
     }
 }
 

@@ -58,6 +58,13 @@ impl Join {
             crate::cli::show::shell_word(&name),
             crate::cli::show::shell_word(&key.to_string())
         ));
+        if let Own::Plugin(key) = &own {
+            ctx.ui.hint(&format!(
+                "whoever adds or removes members needs {program} too, and plugins = [\"{name}\"] in their own settings",
+                program = key.plugin().program(),
+                name = key.plugin(),
+            ));
+        }
         DONE
     }
 }

@@ -129,6 +129,9 @@ impl Add {
             list.members.contains_key(name) || list.members.values().any(|has| *has == key);
         let goes_on = vault.half_added()?.as_deref() == Some(name);
         if !is_taken || goes_on {
+            if let MemberKey::Plugin(key) = &key {
+                ctx.plugins()?.find(key.plugin())?;
+            }
             ctx.ui.confirm(&format!(
                 "Let {} open the vault, whose key's fingerprint is {}?",
                 Escaped(name),

@@ -34,11 +34,21 @@ impl Passwd {
             .hint("name its file with STRONGROOM_IDENTITY_FILE"));
         }
         let path = ctx.identity_path()?;
-        let Own::Age(identity) = ctx.identity()? else {
-            return Err(CommandError::usage(format!(
-                "{}: an ssh key; change its passphrase with: ssh-keygen -p",
-                path.display()
-            )));
+        let identity = match ctx.identity()? {
+            Own::Age(identity) => identity,
+            Own::Ssh(_) => {
+                return Err(CommandError::usage(format!(
+                    "{}: an ssh key; change its passphrase with: ssh-keygen -p",
+                    path.display()
+                )));
+            }
+            Own::Plugin(key) => {
+                return Err(CommandError::usage(format!(
+                    "{}: a key of {}, which guards it itself",
+                    path.display(),
+                    key.plugin().program()
+                )));
+            }
         };
         // A link stays a link; what it points to is replaced.
         let real = path.canonicalize().map_err(|e| failed(&path, &e))?;

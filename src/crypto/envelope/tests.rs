@@ -176,7 +176,7 @@ fn hostile_headers_are_refused_before_they_are_parsed() {
             OpenError::Damaged,
         ),
     ] {
-        assert_eq!(scan(&file, readers), Err(error));
+        assert_eq!(scan(&file, readers), Err(error.clone()));
         let opened = decrypt(&file, &Identity::generate(), readers, CAP);
         assert_eq!(opened.err(), Some(error));
     }

@@ -95,7 +95,7 @@ fn other_keys_are_refused_by_name() {
     assert_eq!(parse(RSA_PUBLIC), Some(MemberKeyError::Rsa));
     assert_eq!(parse("ssh-rsa AAAA x"), Some(MemberKeyError::Rsa));
     assert_eq!(
-        parse("age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t"),
+        parse("age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3q"),
         Some(MemberKeyError::Plugin)
     );
     for text in [

@@ -193,7 +193,7 @@ fn members(
             if identity.recipient() != keys.recipient() {
                 return Err("the keyring's file holds another keyring".to_owned());
             }
-            let to: Vec<_> = united.members.values().cloned().collect();
+            let to = vault.hosted(&united);
             let file = encrypt_keyring(&identity, now, &to).map_err(|e| e.to_string())?;
             let text = united.seal(keys).map_err(|e| e.to_string())?;
             Ok(vec![

@@ -1,5 +1,6 @@
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -10,7 +11,7 @@ use crate::cli::context::{Context, new_uuid, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
-use crate::crypto::{Argon2Cost, MemberKey, Passphrase};
+use crate::crypto::{Argon2Cost, Hosted, MemberKey, Passphrase, PluginHost};
 use crate::exchange::{self, Made, Memory, Order};
 use crate::model::Timestamp;
 use crate::vault::Vault;
@@ -66,7 +67,8 @@ impl Create {
                 "a bundle for a newcomer needs --to with their key, or --passphrase",
             ));
         }
-        let to = self.recipients(&vault)?;
+        let host: Arc<dyn PluginHost> = ctx.plugins()?;
+        let to = Hosted::all(self.recipients(&vault)?, &host);
         let lock = match &passphrase {
             Some(passphrase) => Lock::Passphrase {
                 passphrase,

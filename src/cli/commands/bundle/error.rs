@@ -6,6 +6,9 @@ use crate::vault::EpochError;
 
 impl From<BundleError> for CommandError {
     fn from(error: BundleError) -> Self {
+        if let BundleError::Plugin(error) = error {
+            return error.into();
+        }
         let (exit, hint) = match &error {
             e if e.is_newer() => (
                 Exit::Unsupported,

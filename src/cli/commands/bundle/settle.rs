@@ -58,8 +58,7 @@ impl Apply {
             }
         }
         let name = self.member.clone().unwrap_or_else(|| ctx.member_name());
-        let key = identity.member_key();
-        let member: (&str, &dyn HasMemberKey) = (name.as_str(), &key);
+        let member: (&str, &dyn HasMemberKey) = (name.as_str(), identity.member());
         let (state, id) = (ctx.state_home()?, new_uuid());
         let (vault, git) = exchange::settle(&settler, dir, state, &id, member, now())?;
         git_state(ctx, &git);
@@ -76,6 +75,7 @@ fn clone(ctx: &Context, unproved: Unproved, dir: &Path, identity: &Own) -> Comma
     // Before anything is made: whoever has the keyring's key made it.
     let keyring = open_keyring(&rests.keyring, identity.member()).map_err(|error| {
         let exit = match error {
+            OpenError::Plugin(error) => return error.into(),
             OpenError::NoIdentityMatches => Exit::NoIdentity,
             _ => Exit::Integrity,
         };
