@@ -89,6 +89,17 @@ def check_recipient(text):
         raise Bad("a recipient of small order") from None
 
 
+def check_plugin(text):
+    """Refuses what is no recipient of an age plugin; what its data mean only that knows."""
+    prefix, _, data = text.rpartition("1")
+    if len(text) > 4096 or not re.fullmatch(r"age1[a-z0-9+._-]{1,64}", prefix):
+        raise Bad("not a plugin's recipient")
+    if any(c not in CHARSET for c in data) or len(data) < 6:
+        raise Bad("not a plugin's recipient")
+    if polymod(expand(prefix) + [CHARSET.index(c) for c in data]) != 1:
+        raise Bad("a plugin's recipient whose checksum is wrong")
+
+
 def raw64(text):
     """Canonical base64 without padding."""
     if not re.fullmatch(r"[A-Za-z0-9+/]*", text):

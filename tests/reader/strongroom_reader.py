@@ -82,9 +82,10 @@ def container(plain):
 
 
 def check_member(key):
-    """An age recipient, or an ssh-ed25519 key without a comment."""
+    """An age recipient, a plugin's, or an ssh-ed25519 key without a comment."""
     if not key.startswith("ssh-"):
-        return age_file.check_recipient(key)
+        is_plugin = key.startswith("age1") and "1" in key[4:]
+        return age_file.check_plugin(key) if is_plugin else age_file.check_recipient(key)
     kind, _, text = key.partition(" ")
     blob = identity.base64_bytes(text)
     right = b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
