@@ -11,7 +11,7 @@ use super::super::init::ATTRIBUTES;
 use super::super::keyring::{self, Keyring};
 use super::super::layout::{self, PathError};
 use super::super::unlock::unverified;
-use super::super::{CONFIG, SECRETS, Vault, VaultError, meta, value};
+use super::super::{CONFIG, SECRETS, Vault, VaultError, ledger, meta, value};
 use super::sides::blob;
 use crate::crypto::{Ct8, Domain, KeyringKeys, Member};
 use crate::model::Escaped;
@@ -107,6 +107,7 @@ impl Vault {
             let cap = match path {
                 ATTRIBUTES => MAX_ATTRIBUTES,
                 path if path.ends_with(".age") => value::MAX,
+                path if is_ledger(path) => ledger::MAX,
                 _ => meta::MAX,
             };
             if !super::sides::is_ours(path) {
@@ -149,6 +150,10 @@ impl Vault {
     }
 }
 
+fn is_ledger(path: &str) -> bool {
+    path.starts_with("keys/") && path.ends_with(".removed.toml")
+}
+
 /// Whether a file of ours is what its path says, under these keys.
 fn content(path: &str, bytes: &[u8], keys: Option<&KeyringKeys>) -> Result<(), String> {
     let sealed = |domain| -> Result<(), String> {
@@ -167,7 +172,7 @@ fn content(path: &str, bytes: &[u8], keys: Option<&KeyringKeys>) -> Result<(), S
     if path == Keyring::list_path(keyring::DEFAULT) {
         return sealed(Domain::Keyring);
     }
-    if path.starts_with("keys/") && path.ends_with(".removed.toml") {
+    if is_ledger(path) {
         return sealed(Domain::Ledger);
     }
     if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
