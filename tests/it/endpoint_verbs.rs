@@ -186,7 +186,7 @@ fn a_signal_ends_the_child_and_takes_its_files_along() {
 
 /// `serve`, on free ports, until it is dropped.
 pub(crate) struct Serving {
-    child: Child,
+    pub(crate) child: Child,
     ready: Value,
 }
 
@@ -341,7 +341,7 @@ fn serve_takes_the_pair_it_is_given_whole_or_not_at_all() {
 
 /// Asks a running endpoint for a value, as any program would; gives the answer or the
 /// error's code.
-fn fetch(python: &Path, serving: &Serving, id: &str) -> String {
+pub(crate) fn fetch(python: &Path, serving: &Serving, id: &str) -> String {
     let script = r#"
 import boto3, sys
 from botocore.exceptions import ClientError

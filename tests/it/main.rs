@@ -15,6 +15,7 @@ mod aws_changes;
 mod aws_faults;
 mod aws_store;
 mod bundle;
+mod canary;
 mod canned;
 mod cli;
 mod cli_clipboard;

@@ -62,6 +62,29 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
+fn crypto_6_a_crashed_watch_leaves_no_core_and_no_value() {
+    use crate::canary::{CANARY, crash, nothing_left, shows_nothing};
+    let Some(moto) = Moto::shared() else {
+        return;
+    };
+    let (keys, desk) = in_step(&moto, "210987654338");
+    let mut child = watching(&desk);
+    desk.put(&["a"], CANARY.as_bytes());
+    until("the canary is pushed", &desk, || {
+        serves(&state(&moto, &keys), "a") == CANARY.as_bytes()
+    });
+    let write = format!("write(sm, 'b', vid(2), '{CANARY}')\nout(0)");
+    console(&moto, &keys, &write);
+    until("the canary is pulled", &desk, || {
+        desk.get("b") == CANARY.as_bytes()
+    });
+    shows_nothing(child.id());
+    nothing_left(&desk.path(""));
+    crash(&mut child);
+    nothing_left(&desk.path(""));
+}
+
+#[test]
 fn a_watch_keeps_both_in_step_and_leaves_the_rest_to_a_person() {
     let Some(moto) = Moto::shared() else {
         return;
