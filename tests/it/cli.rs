@@ -13,6 +13,18 @@ pub(crate) struct Home {
     dir: tempfile::TempDir,
 }
 
+/// Runs a command with this standard input.
+pub(crate) fn fed(mut command: Command, stdin: &[u8]) -> Said {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // One that refuses early does not read.
+    child.stdin.take().unwrap().write_all(stdin).ok();
+    Said::of(child.wait_with_output().unwrap())
+}
+
 impl Home {
     /// A home with nothing in it.
     pub(crate) fn empty() -> Self {
@@ -76,15 +88,8 @@ impl Home {
         args: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Said {
         let mut command = self.command();
-        command
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // One that refuses early does not read.
-        child.stdin.take().unwrap().write_all(stdin).ok();
-        Said::of(child.wait_with_output().unwrap())
+        command.args(args);
+        fed(command, stdin)
     }
 
     pub(crate) fn put(&self, name: &str, value: &str) -> Said {

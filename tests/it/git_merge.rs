@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::home::{Home, said};
 
 mod hostile;
+mod members;
 
 /// A person's home with two clones of one vault, both theirs: what counts is that each
 /// knows only what git has brought it.
@@ -91,6 +92,8 @@ impl Two {
         let done = self.run(here, &["merge"], b"");
         if here.join(".git/MERGE_HEAD").exists() {
             assert!(!by_git.status.success());
+            let open = self.git(here, &["diff", "--name-only", "--diff-filter=U"]);
+            assert_eq!(open, "", "{}", said(&done));
             self.git(here, &["commit", "-q", "--no-edit"]);
         }
         assert_eq!(self.git(here, &["status", "--porcelain"]), "");

@@ -41,6 +41,7 @@ mod proxy;
 mod reader;
 mod scan;
 mod service;
+mod ssh_member;
 mod sync_memory;
 mod sync_moto;
 mod tamper;
