@@ -45,3 +45,4 @@ mod ssh_member;
 mod sync_memory;
 mod sync_moto;
 mod tamper;
+mod threats;
