@@ -131,6 +131,16 @@ fn a_newer_epoch_is_refused_unless_every_one_on_the_way_vouches() {
     let list = String::from_utf8(edited.members).unwrap();
     edited.members = list.replacen("epoch = 3", "epoch = 4", 1).into_bytes();
     assert!(matches!(refused(&edited), EpochError::List));
+    // The right files, and a vouch that is another's: by one who has all of the keys.
+    let keys = vault.newer_epoch(&rests, &fixture.member).unwrap().keys;
+    let text = String::from_utf8(rests.members.clone()).unwrap();
+    let (body, _) = crate::crypto::Mac::split_text(&text).unwrap();
+    let mut list = Keyring::parse(body).unwrap();
+    let wrong = list.past[0].vouch;
+    list.past[1].vouch = wrong;
+    let mut unvouched = rests.clone();
+    unvouched.members = list.seal(&keys).unwrap().into_bytes();
+    assert!(matches!(refused(&unvouched), EpochError::Unvouched { .. }));
     // An earlier one is no newer one.
     let older = vault.rests().unwrap();
     assert!(matches!(refused(&older), EpochError::Unvouched { .. }));
