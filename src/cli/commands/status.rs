@@ -77,12 +77,20 @@ impl Status {
                 .count();
             let age = age(now().millis() - fetched.at.millis());
             let (verified, bound) = verified(&loaded, name, &fetched);
+            let skipped = prepared
+                .plan
+                .notes()
+                .filter(|(_, note)| matches!(note.kind, NoteKind::Blocked(_)))
+                .count();
             let text = if prepared.plan.is_quiet() {
                 format!("{name}: in step, as of {age}")
             } else {
                 format!("{name}: {push} to push, {pull} to pull, {open} in conflict, as of {age}")
             };
-            lines.push(text);
+            lines.push(match skipped {
+                0 => text,
+                n => format!("{text}; {n} skipped, see: strongroom plan"),
+            });
             let kinds = kinds(&fetched);
             let said: Vec<String> = [
                 (kinds.rotated, "rotated there"),
@@ -115,6 +123,7 @@ impl Status {
                 "ToPush": push,
                 "ToPull": pull,
                 "InConflict": open,
+                "Skipped": skipped,
                 "Verified": verified,
                 "Unverified": bound - verified,
                 "Rotated": kinds.rotated,
