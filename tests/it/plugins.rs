@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use crate::home::{Home, output, said};
+use crate::reader::Reader;
 
 const PLUGIN: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -157,10 +158,14 @@ fn a_member_with_a_plugin_opens_the_vault_and_so_does_debians_age() {
     ann.installs();
     ann.allows("\"locket\"");
     let (file, key) = ann.makes("locket.key", "0");
-    let said = ann.run(&["join", "--name", "bob"], Some(&file));
-    assert!(String::from_utf8_lossy(&said.stdout).contains(&key));
+    let joined = ann.run(&["join", "--name", "bob"], Some(&file));
+    assert!(String::from_utf8_lossy(&joined.stdout).contains(&key));
     ann.ok(&["members", "add", "bob", &key, "--yes"], None);
     assert!(ann.ok(&["members", "ls"], None).contains(&key));
+    if let Some(reader) = Reader::find() {
+        let read = reader.verify(&ann.home, None);
+        assert!(read.status.success(), "{}", said(&read));
+    }
     assert_eq!(ann.ok(&["get", "app/token"], Some(&file)), "s3cret");
     // A second member of the plugin's, and a removal, which is a rekey.
     let (other, second) = ann.makes("other.key", "0");

@@ -10,12 +10,12 @@ use super::home::{Home, output, said};
 use super::moto::python;
 
 /// The second reader on the vault of a home; the passphrase goes to its descriptor 0.
-struct Reader {
+pub(crate) struct Reader {
     python: PathBuf,
 }
 
 impl Reader {
-    fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         python().map(|python| Self { python })
     }
 
@@ -35,7 +35,7 @@ impl Reader {
         output(command, passphrase.unwrap_or_default().as_bytes())
     }
 
-    fn verify(&self, home: &Home, passphrase: Option<&str>) -> Output {
+    pub(crate) fn verify(&self, home: &Home, passphrase: Option<&str>) -> Output {
         let vault = home.vault();
         self.run(home, &["verify", vault.to_str().unwrap()], passphrase)
     }
