@@ -1,5 +1,6 @@
 //! The sync on real vaults, against the in-memory store that is as strict as AWS.
 
+mod calls;
 mod conflicts;
 mod cost;
 mod coverage;
