@@ -163,7 +163,9 @@ fn a_migration_between_two_accounts_from_plan_to_retirement() {
     let found = it.ends(0, &["verify", "move.plan", "--json"]).json();
     assert_eq!(found["Ok"].as_array().unwrap().len(), 4, "{found}");
     let blind = ["verify", "--from", "old", "--to", "new"];
-    it.ends(0, &[&blind[..], &RULES[..]].concat());
+    // What the policies became is by the rules too.
+    it.ends(0, &[&blind[..], &RULES[..], &ACCOUNTS[..]].concat());
+    it.ends(12, &[&blind[..], &RULES[..]].concat());
     let again = it.ends(0, &["apply", "move.plan", "--json"]).json();
     assert_eq!(
         (&again["Done"], &again["Same"]),
