@@ -5,6 +5,7 @@
 
 mod check;
 mod freshness;
+mod keyrings;
 mod preferences;
 mod quote;
 mod read;
@@ -39,6 +40,9 @@ pub struct Config {
     pub freshness: FreshnessRules,
     /// What becomes of conflicts, by path; sorted, no two about the same.
     pub policies: Vec<Rule>,
+    /// The keyrings beside the default one: by name, how the names of their secrets
+    /// begin. No two beginnings overlap (design.md section 4).
+    pub keyrings: BTreeMap<String, Vec<String>>,
 }
 
 /// How a vault uses git.
@@ -99,6 +103,7 @@ impl Config {
             remotes: BTreeMap::new(),
             freshness: FreshnessRules::new(),
             policies: Vec::new(),
+            keyrings: BTreeMap::new(),
         }
     }
 
@@ -135,6 +140,10 @@ impl Config {
         for (name, remote) in &self.remotes {
             out.push_str(&format!("\n[remote.{name}]\n"));
             remote.emit(&mut out);
+        }
+        for (name, prefixes) in &self.keyrings {
+            out.push_str(&format!("\n[keyring.{name}]\n"));
+            list("prefixes", prefixes, &mut out);
         }
         for (prefix, rule) in &self.freshness {
             out.push_str("\n[freshness.");
@@ -200,20 +209,24 @@ impl RemoteConfig {
             ("include", &self.scope.include),
             ("exclude", &self.scope.exclude),
         ] {
-            if prefixes.is_empty() {
-                continue;
+            if !prefixes.is_empty() {
+                list(key, prefixes, out);
             }
-            out.push_str(key);
-            out.push_str(" = [");
-            for (at, prefix) in prefixes.iter().enumerate() {
-                if at > 0 {
-                    out.push_str(", ");
-                }
-                quote(prefix, out);
-            }
-            out.push_str("]\n");
         }
     }
+}
+
+/// A key and a list of texts, on one line.
+fn list(key: &str, texts: &[String], out: &mut String) {
+    out.push_str(key);
+    out.push_str(" = [");
+    for (at, text) in texts.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        quote(text, out);
+    }
+    out.push_str("]\n");
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::error::ClientError;
-use super::protocol::{HEAD, LONGEST, MAX, MOST, Malformed, Reply, Request, Status, receive, send};
+use super::protocol::{
+    HEAD, LONGEST, MAX, MOST, Malformed, Reply, Request, Status, receive, seat, send,
+};
 use super::socket::{Peer, check, directory};
 use super::ttl::Lifetime;
 use crate::crypto::{
@@ -123,6 +125,23 @@ impl Client {
             Err(ClientError::Locked) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The same with another keyring of the vault than the default one.
+    pub fn hold_named(
+        &self,
+        vault: &str,
+        name: &str,
+        keyring: &Identity,
+        lifetime: Lifetime,
+    ) -> Result<(), ClientError> {
+        self.hold(&seat(vault, name), keyring, lifetime)
+    }
+
+    /// The keys of another keyring of a vault than the default one; `None` if the agent
+    /// does not hold them.
+    pub fn keys_named(&self, vault: &str, name: &str) -> Result<Option<KeyringKeys>, ClientError> {
+        self.keys(&seat(vault, name))
     }
 
     /// A connection on which the agent says when it locks the vault.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::ttl::Lifetime;
+use crate::config::Config;
 use crate::crypto::{Domain, Mac, OpenError};
 use crate::model::{Digest, Kind};
 
@@ -104,7 +105,7 @@ pub struct Status {
 /// A vault whose keys the agent holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldVault {
-    /// The vault's id.
+    /// The vault's id, and behind a `/` the keyring's name unless it is the default one.
     pub vault: String,
     /// The keyring's fingerprint.
     pub fingerprint: String,
@@ -112,6 +113,20 @@ pub struct HeldVault {
     pub left: Lifetime,
     /// Whether its keys stay out of the swap space.
     pub is_memory_locked: bool,
+}
+
+/// What a keyring of a vault is called between the agent and its clients: the default one
+/// by the vault's id alone.
+pub(super) fn seat(vault: &str, keyring: &str) -> String {
+    format!("{vault}/{keyring}")
+}
+
+/// The vault's id, and the keyring's name unless it is the default one.
+pub(super) fn split_seat(seat: &str) -> (&str, Option<&str>) {
+    match seat.split_once('/') {
+        Some((vault, keyring)) => (vault, Some(keyring)),
+        None => (seat, None),
+    }
 }
 
 /// Bytes that are no message.
@@ -471,10 +486,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A vault's id: a UUID in lower case.
+    /// A vault's id; behind it, after a `/`, another keyring's name than the default
+    /// one's.
     fn vault(&mut self) -> Option<&'a str> {
         let is_part = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
         let text = self.text()?;
-        (text.len() == 36 && text.bytes().all(is_part)).then_some(text)
+        let (vault, keyring) = split_seat(text);
+        let is_right = vault.len() == 36 && vault.bytes().all(is_part);
+        let is_keyring = keyring.is_none_or(Config::is_keyring_name);
+        (is_right && is_keyring).then_some(text)
     }
 
     fn lifetime(&mut self) -> Option<Lifetime> {

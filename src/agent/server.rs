@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::connection;
 use super::journal::Journal;
+use super::protocol::seat;
 use super::socket::{Listener, Peer, Spot};
 use super::table::{Gone, Table};
 use super::ttl::{Clock, Lifetime, Moment};
@@ -151,6 +152,17 @@ impl Server {
     /// Takes a keyring in; `vault` is the vault's UUID text.
     pub fn hold(&self, vault: &str, keyring: &Identity, lifetime: Lifetime) -> io::Result<()> {
         self.shared.hold(vault, keyring, lifetime)
+    }
+
+    /// The same with another keyring of the vault than the default one.
+    pub fn hold_named(
+        &self,
+        vault: &str,
+        name: &str,
+        keyring: &Identity,
+        lifetime: Lifetime,
+    ) -> io::Result<()> {
+        self.hold(&seat(vault, name), keyring, lifetime)
     }
 
     /// Locks, too, when logind announces a suspend or the locking of a session.

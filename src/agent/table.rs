@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::memory::KeyMemory;
-use super::protocol::{HeldVault, Reply};
+use super::protocol::{HeldVault, Reply, split_seat};
 use super::ttl::{Lifetime, Moment, Sleep, Term};
 use crate::crypto::{Identity, LocalKeys};
 use crate::model::Escaped;
@@ -70,7 +70,8 @@ impl Table {
     ) -> io::Result<()> {
         let memory = KeyMemory::new(LocalKeys::<KeyMemory>::SIZE)?;
         let is_memory_locked = memory.is_locked();
-        let keys = LocalKeys::new(keyring, vault, memory)
+        let (id, _) = split_seat(vault);
+        let keys = LocalKeys::new(keyring, id, memory)
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let held = Held {
             keys,
@@ -94,7 +95,11 @@ impl Table {
     ) -> Option<T> {
         let keyrings = self.keyrings.read().unwrap_or_else(PoisonError::into_inner);
         let held = keyrings.get(vault).filter(|held| !held.term.is_over(now))?;
-        held.term.touch(now);
+        // A vault's keyrings are held and forgotten together.
+        let (id, _) = split_seat(vault);
+        for (_, held) in keyrings.iter().filter(|(seat, _)| split_seat(seat).0 == id) {
+            held.term.touch(now);
+        }
         Some(act(&held.keys))
     }
 

@@ -395,7 +395,16 @@ impl Context {
                 return Ok(false);
             }
         };
-        match vault.unlock_with(keys) {
+        let mut others = BTreeMap::new();
+        if let Ok(Some(agent)) = self.agent() {
+            let config = vault.config();
+            for name in config.keyrings.keys() {
+                if let Ok(Some(keys)) = agent.keys_named(&config.vault_id, name) {
+                    others.insert(name.clone(), keys);
+                }
+            }
+        }
+        match vault.unlock_with_all(keys, others) {
             Ok(trust) => {
                 self.say_trust(trust);
                 self.say_state(vault);
@@ -426,7 +435,7 @@ impl Context {
     /// Says so when the settings that now count are older than this clone has seen, and
     /// when the adding of a member was cut off.
     fn say_state(&self, vault: &Vault) {
-        if let Ok(Some(name)) = vault.half_added() {
+        if let Ok(Some((name, _))) = vault.half_added() {
             self.ui.warn(&format!(
                 "{} is on the list of members and may not be able to open the vault: add them again",
                 crate::model::Escaped(&name)

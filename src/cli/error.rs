@@ -189,7 +189,12 @@ impl From<VaultError> for CommandError {
             e if e.is_integrity() => Exit::Integrity,
             e if e.is_busy() => Exit::Busy,
             e if e.is_locked() => Exit::Locked,
-            VaultError::NoIdentity { .. } | VaultError::NoMemberNow { .. } => Exit::NoIdentity,
+            VaultError::NoIdentity { .. }
+            | VaultError::NoMemberNow { .. }
+            | VaultError::NoAccess { .. }
+            | VaultError::KeyringClosed(_) => Exit::NoIdentity,
+            VaultError::NoKeyring(_) => Exit::NotFound,
+            VaultError::KeyringTaken(_) => Exit::Guard,
             VaultError::RekeyUnderWay { .. } => Exit::Partial,
             VaultError::NewEpoch { .. } | VaultError::Member(MemberError::Held) => Exit::Locked,
             VaultError::GitBusy(_)
@@ -199,7 +204,7 @@ impl From<VaultError> for CommandError {
                 | MemberError::Last
                 | MemberError::LocksOut,
             ) => Exit::Guard,
-            VaultError::Member(MemberError::Name) => Exit::Usage,
+            VaultError::Member(MemberError::Name | MemberError::NotYours) => Exit::Usage,
             VaultError::NotAVault { .. }
             | VaultError::NoValue { .. }
             | VaultError::Member(MemberError::NotAMember(_)) => Exit::NotFound,
@@ -248,6 +253,13 @@ impl From<VaultError> for CommandError {
             ),
             VaultError::NoMemberNow { .. } => Some(
                 "ask a member whether you were removed; what you need to be let in again: strongroom join",
+            ),
+            VaultError::NoKeyring(_) => Some("see which there are with: strongroom keyring ls"),
+            VaultError::KeyringLost { .. } => Some(
+                "git log -- keys strongroom.toml shows who changed it; if it is meant to be: strongroom trust --fingerprint FINGERPRINT",
+            ),
+            VaultError::NoAccess { .. } | VaultError::KeyringClosed(_) => Some(
+                "ask a member of that keyring to add you: strongroom members add --keyring KEYRING",
             ),
             VaultError::Metadata {
                 source: MetaError::ConflictMarkers { .. } | MetaError::Unmerged,

@@ -48,6 +48,9 @@ impl Config {
                 return bad("freshness", "its tables are prefixes of secret names");
             }
         }
+        if let Some((key, rule)) = self.broken_keyring() {
+            return bad(&key, rule);
+        }
         for (n, rule) in self.policies.iter().enumerate() {
             if !is_prefix(&rule.path) {
                 return bad("policy.path", "must be a prefix of secret names");

@@ -120,6 +120,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
         "remote",
         "freshness",
         "policy",
+        "keyring",
     ])?;
     let vault_id = root.string("vault_id")?;
     let vault_id = vault_id.ok_or_else(|| root.missing("vault_id"))?;
@@ -166,6 +167,16 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
             let prefix = key.get_ref().to_string();
             if let Some(table) = rules.table(&prefix)? {
                 config.freshness.insert(prefix, freshness(&table)?);
+            }
+        }
+    }
+    if let Some(keyrings) = root.table("keyring")? {
+        for (key, _) in keyrings.table {
+            let name = key.get_ref().to_string();
+            if let Some(table) = keyrings.table(&name)? {
+                table.only(&["prefixes"])?;
+                let prefixes = table.strings("prefixes")?;
+                config.keyrings.insert(name, prefixes);
             }
         }
     }

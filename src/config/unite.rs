@@ -25,6 +25,7 @@ impl Config {
             remotes,
             freshness,
             policies: _,
+            keyrings,
         } = ours;
         if *vault_id != theirs.vault_id {
             return Err(clash("the vault's id"));
@@ -66,6 +67,9 @@ impl Config {
                 format!("the freshness of {prefix:?}")
             })?,
             policies: policies.into_values().collect(),
+            keyrings: entries(&base.keyrings, keyrings, &theirs.keyrings, |name| {
+                format!("keyring {name}")
+            })?,
         })
     }
 }

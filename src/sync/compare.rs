@@ -92,7 +92,9 @@ pub async fn compare<S: SecretStore>(
                     && got.id == *id
                 {
                     seen.created = got.created;
-                    if let Some(Ok(digest)) = keys.map(|keys| keys.digest(&got.value)) {
+                    if let Ok(keys) = vault.keys_for(name)
+                        && let Ok(digest) = keys.digest(&got.value)
+                    {
                         seen.content = Content::Value {
                             kind: got.value.kind(),
                             digest,

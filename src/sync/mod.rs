@@ -217,7 +217,10 @@ fn prepare_from(
         .map(|(name, r)| (name.clone(), r.base.clone()))
         .collect();
     let local = local_view(&loaded);
-    let plan = plan(&base, &local, &views, policy);
+    let plan = match loaded.shut.is_empty() {
+        true => plan(&base, &local, &views, policy),
+        false => plan(&base, &local, &open_views(&loaded, &views), policy),
+    };
     let mut prepared = Prepared {
         loaded,
         base,
@@ -228,6 +231,20 @@ fn prepare_from(
         prepared.narrow(|name| name.as_str().starts_with(only.as_str()));
     }
     prepared
+}
+
+/// What remotes have, without the names that belong to keyrings which are not open: nothing
+/// is known of these here, so they take no part on either side.
+fn open_views(
+    loaded: &Loaded,
+    views: &BTreeMap<RemoteName, RemoteView>,
+) -> BTreeMap<RemoteName, RemoteView> {
+    let mut open = views.clone();
+    for view in open.values_mut() {
+        view.secrets
+            .retain(|name, _| loaded.closed_by(name).is_none());
+    }
+    open
 }
 
 /// The vault as a plan sees it.
@@ -254,7 +271,9 @@ pub fn local_view(loaded: &Loaded) -> LocalView {
     }
     for (title, reason) in &loaded.blocked {
         // What has no name cannot be a secret's either.
-        if let Ok(name) = title.parse::<SecretName>() {
+        if let Ok(name) = title.parse::<SecretName>()
+            && loaded.closed_by(&name).is_none()
+        {
             local.blocked.insert(name, reason.clone());
         }
     }

@@ -140,7 +140,7 @@ pub(super) fn keep_other(
 ) -> Result<Conflict, Stop> {
     let Other { remote, id, found } = other;
     let kind = found.value.kind();
-    let digest = tx.digest(&found.value)?;
+    let digest = tx.digest(&record.name, &found.value)?;
     let content = Content::Value { kind, digest };
     let here = record.state.versions.get(id).map(|v| v.content);
     if here.is_none_or(|here| here == content) {
@@ -302,10 +302,21 @@ fn put_aside<'g>(
     for (id, meta) in &record.state.versions {
         if meta.has_value() {
             let key = (record.name.clone(), id.clone());
-            match fresh(id).and_then(|got| got.values.get(&key)) {
-                Some(Ok(new)) => tx.add_value(to, id, &new.value, meta.created)?,
-                _ => tx.add_value(to, id, &vault.read(record, id)?, meta.created)?,
+            let (kind, digest) = match fresh(id).and_then(|got| got.values.get(&key)) {
+                Some(Ok(new)) => (
+                    new.value.kind(),
+                    tx.add_value(to, id, &new.value, meta.created)?,
+                ),
+                _ => {
+                    let value = vault.read(record, id)?;
+                    let digest = tx.add_value(to, id, &value, meta.created)?;
+                    (value.kind(), digest)
+                }
             };
+            // The other name may be under other keys.
+            if let Some(meta) = old.state.versions.get_mut(id) {
+                meta.content = Content::Value { kind, digest };
+            }
         }
     }
     tx.put(old);

@@ -3,11 +3,12 @@
 //!
 //! Nothing here is believed but what the keys that this clone trusts vouch for.
 
-use super::disk::{Durable, Existing};
+use super::keychain::Routes;
 use super::keyring::Keyring;
 use super::ledger::{self, Ledger};
 use super::lock::Lock;
-use super::rekey::{BEGUN, NEXT_AGE, NEXT_LIST};
+use super::rekey::{next_age, next_list};
+use super::reseal::Kind;
 use super::transaction::WAIT;
 use super::unlock::MAX_AGE;
 use super::{Rekeyed, Rests, Vault, VaultError, keyring};
@@ -207,13 +208,11 @@ impl Vault {
             return Err(VaultError::GitBusy(what));
         }
         self.refuse_gone_back()?;
-        self.check_all()?;
+        let routes = Routes::of(&self.config());
+        self.check_all(|secret| routes.keyring_of(secret) == keyring::DEFAULT)?;
         let epoch = self.keyring()?.epoch;
         let ledgers = self.joined_ledgers(newer, epoch)?;
         let name = &newer.list.name;
-        let mark = newer.keys.commitment().to_string();
-        let state = self.state.root();
-        state.write(BEGUN, mark.as_bytes(), Existing::Replace, Durable::Now)?;
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
         for (n, bytes) in (1..).zip(&newer.rests.past) {
             if n >= epoch {
@@ -221,13 +220,14 @@ impl Vault {
             }
         }
         files.extend(ledgers);
-        files.push((NEXT_AGE.to_owned(), newer.rests.keyring.clone()));
+        files.push((next_age(name), newer.rests.keyring.clone()));
         // The list last: while it is there, a rekey is under way.
-        files.push((NEXT_LIST.to_owned(), newer.rests.members.clone()));
-        for (path, bytes) in files {
-            self.root
-                .write(&path, &bytes, Existing::Replace, Durable::Now)?;
-        }
+        files.push((next_list(name), newer.rests.members.clone()));
+        let files: Vec<(&str, &[u8])> = files
+            .iter()
+            .map(|(p, b)| (p.as_str(), b.as_slice()))
+            .collect();
+        self.begin_turn(Kind::Epoch, &newer.list, &newer.keys, &files)?;
         self.turn(member, now, git, false)
     }
 
@@ -282,7 +282,10 @@ impl Vault {
         let files = texts
             .iter()
             .map(|text| (text.as_slice(), super::meta::ANYWHERE));
-        Ok(super::meta::read_many(files, Some(keys))?)
+        Ok(super::meta::read_many(
+            files,
+            super::meta::Under::One(keys),
+        )?)
     }
 
     /// Reads metadata that this clone noted before the keyring had new keys; none for each

@@ -10,7 +10,7 @@ use super::disk::{DiskError, Durable, Existing, Root, exposed};
 use super::keyring::{self, Keyring};
 use super::state::StateError;
 use super::{CONFIG, Ledger, SECRETS, Vault, VaultError, init, layout, ledger, meta, value};
-use crate::crypto::{Binding, Domain, OpenError, open_value};
+use crate::crypto::{Binding, KeyringKeys, OpenError, open_value};
 use crate::model::{Content, Record, SecretName, VersionId};
 
 /// The largest keyring file, in bytes (crypto.md section 2).
@@ -59,7 +59,7 @@ impl Rests {
 impl Vault {
     /// The metadata files of these records, byte for byte: equal records are equal bytes.
     pub fn texts(&self, records: &[&Record]) -> Result<Vec<Vec<u8>>, VaultError> {
-        let keys = self.need_keys()?;
+        let keys = self.need_keychain()?;
         let emit = |record: &&Record| {
             meta::emit(record).map_err(|source| VaultError::Record {
                 name: record.name.clone(),
@@ -69,7 +69,9 @@ impl Vault {
         let bodies = records.iter().map(emit);
         let bodies: Vec<String> = bodies.collect::<Result<_, _>>()?;
         let bytes: Vec<&[u8]> = bodies.iter().map(String::as_bytes).collect();
-        let macs = keys.macs(Domain::Secret, &bytes)?;
+        let under = records.iter().map(|record| keys.for_secret(&record.name));
+        let under: Vec<&KeyringKeys> = under.collect::<Result<_, _>>()?;
+        let macs = meta::macs(&under, &bytes)?;
         let join = |(body, mac): (&String, crate::crypto::Mac)| mac.end_text(body).into_bytes();
         Ok(bodies.iter().zip(macs).map(join).collect())
     }
@@ -79,9 +81,9 @@ impl Vault {
         &self,
         texts: &[Vec<u8>],
     ) -> Result<Vec<Result<Record, meta::MetaError>>, VaultError> {
-        let keys = self.need_keys()?;
+        self.need_keys()?;
         let files = texts.iter().map(|text| (text.as_slice(), meta::ANYWHERE));
-        Ok(meta::read_many(files, Some(keys))?)
+        Ok(meta::read_many(files, self.under())?)
     }
 
     /// The bytes of a secret's metadata file, if there is one.
@@ -145,7 +147,7 @@ impl Vault {
         id: &VersionId,
         file: &[u8],
     ) -> Result<bool, OpenError> {
-        let Some(keys) = self.keys() else {
+        let Ok(keys) = self.keys_for(&record.name) else {
             return Err(crate::crypto::KeysError::Locked.into());
         };
         let config = self.config();

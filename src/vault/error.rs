@@ -222,6 +222,33 @@ pub enum VaultError {
         /// The local file that remembers.
         record: PathBuf,
     },
+    /// The secret is in a keyring that the identity does not open.
+    #[error("{name}: no access: it is in keyring {keyring}")]
+    NoAccess {
+        /// The secret.
+        name: SecretName,
+        /// The keyring.
+        keyring: String,
+    },
+    /// A keyring that this member does not open.
+    #[error("no access to keyring {0}")]
+    KeyringClosed(String),
+    /// The settings list no such keyring.
+    #[error("no keyring named {0}")]
+    NoKeyring(String),
+    /// A keyring has that name, or had.
+    #[error("there is or was a keyring named {0}")]
+    KeyringTaken(String),
+    /// A keyring is not what the settings, or this clone, know of it.
+    #[error("{}: keyring {keyring}: {what}", .path.display())]
+    KeyringLost {
+        /// Its member list.
+        path: PathBuf,
+        /// The keyring.
+        keyring: String,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The vault is locked, and this needs its keys.
     #[error("the vault is locked")]
     Locked,
@@ -317,6 +344,7 @@ impl VaultError {
             | Self::OldEpoch { .. }
             | Self::OldMembers { .. }
             | Self::OtherFingerprint { .. }
+            | Self::KeyringLost { .. }
             | Self::Unsound { .. }
             | Self::GoneBack { .. }
             | Self::OldSettings { .. }
@@ -346,6 +374,10 @@ impl VaultError {
             | Self::NewEpoch { .. }
             | Self::GitBusy(_)
             | Self::Member(_)
+            | Self::NoAccess { .. }
+            | Self::KeyringClosed(_)
+            | Self::NoKeyring(_)
+            | Self::KeyringTaken(_)
             | Self::Locked
             | Self::Keys(_)
             | Self::Lock(_)

@@ -76,6 +76,10 @@ impl Vault {
             let stem = path.strip_suffix(".toml").unwrap_or(path);
             owners.entry(stem.to_owned()).or_insert(Owner::Blocked);
         }
+        let is_closed = |stem: &str| match layout::name_of_path(&format!("{stem}.toml"), None) {
+            Ok(name) => loaded.closed_by(&name).is_some(),
+            Err(_) => !loaded.shut.is_empty(),
+        };
         values.sort();
         for path in values {
             let (folder, name) = disk::split(&path);
@@ -97,6 +101,8 @@ impl Vault {
                     }
                     None => report.orphans.push(full),
                 },
+                // Of a keyring that is not open it is not known what its values are of.
+                None if is_closed(&stem) => report.values += 1,
                 None => report.orphans.push(full),
             }
         }

@@ -256,6 +256,9 @@ impl Vault {
         let mut back = BTreeSet::new();
         let mut there: HashSet<&str> = HashSet::with_capacity(entries.len());
         for entry in &entries {
+            if loaded.closed_by(&entry.record.name).is_some() {
+                continue;
+            }
             let name = entry.record.name.as_str();
             there.insert(name);
             let seen = marks.secrets.get(name);
@@ -265,7 +268,12 @@ impl Vault {
         }
         for name in marks.secrets.keys() {
             // What is blocked is reported as that.
-            if !there.contains(name.as_str()) && !loaded.blocked.contains_key(name) {
+            let is_closed = || {
+                let name = name.parse::<SecretName>();
+                name.is_ok_and(|name| loaded.closed_by(&name).is_some())
+            };
+            if !there.contains(name.as_str()) && !loaded.blocked.contains_key(name) && !is_closed()
+            {
                 back.insert(name.clone());
             }
         }

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Entry, Folder, Mark};
 use super::disk::{DiskError, Durable, Existing, is_leftover, split};
+use super::keychain::Routes;
 use super::state::INDEX;
 use super::{SECRETS, Vault, VaultError, keyring, layout, merge, meta};
 use crate::model::{Escaped, Record, SecretName};
@@ -20,9 +21,25 @@ pub struct Loaded {
     /// What is not: by the secret's name, or by its path where that names none
     /// (escaped), the reason. Blocked secrets are reported, never read, never synced.
     pub blocked: BTreeMap<String, String>,
+    /// The secrets of keyrings that are not open, and whose they are: nothing of them is
+    /// known but their names, which anyone can have written.
+    pub closed: BTreeMap<SecretName, String>,
+    /// How the names begin that belong to keyrings which are not open.
+    pub shut: Routes,
     /// Whether the mac of every record was verified, now or when this clone was last
     /// unlocked and saw the same bytes.
     pub verified: bool,
+}
+
+impl Loaded {
+    /// The keyring that a name belongs to if that is not open, whether or not there is
+    /// such a secret.
+    pub fn closed_by(&self, name: &SecretName) -> Option<&str> {
+        match self.shut.keyring_of(name) {
+            keyring::DEFAULT => None,
+            other => Some(other),
+        }
+    }
 }
 
 /// How many files are read before their macs are asked for, all at once.
@@ -140,6 +157,7 @@ impl Vault {
         }
         let mut blocked: BTreeMap<String, String> = BTreeMap::new();
         let mut unsound: HashSet<String> = HashSet::new();
+        let mut closed = BTreeMap::new();
         let mut block = |path: &str, why: String| {
             unsound.insert(split(path).0.to_owned());
             blocked.insert(title(path), why);
@@ -147,6 +165,7 @@ impl Vault {
         for (path, why) in scan.strange {
             block(&path, why);
         }
+        let mut shut_paths = Vec::new();
         let mut rest: Vec<String> = scan.files.into_keys().collect();
         rest.sort();
         for paths in rest.chunks(AT_ONCE) {
@@ -165,12 +184,16 @@ impl Vault {
             let files = unknown
                 .iter()
                 .map(|f| (f.bytes.as_slice(), f.path.as_str()));
-            let records = meta::read_many(files, self.keys())?;
+            let records = meta::read_many(files, self.under())?;
             for (file, record) in unknown.into_iter().zip(records) {
                 match record {
                     Ok(record) => {
                         news = true;
                         fresh.push(file.entry(record, self.is_unlocked()));
+                    }
+                    Err(meta::MetaError::Closed { name, keyring }) => {
+                        shut_paths.push(file.path);
+                        closed.insert(name, keyring);
                     }
                     Err(error) => block(&file.path, chain(&error)),
                 }
@@ -182,6 +205,8 @@ impl Vault {
         {
             return Err(error);
         }
+        // They are no entries, so that their folders are looked into each time.
+        unsound.extend(shut_paths.iter().map(|path| split(path).0.to_owned()));
         fresh.sort_by(|a, b| a.record.name.cmp(&b.record.name));
         let unmerged = merge::unmerged(&self.root);
         for path in unmerged.iter().filter(|path| path.ends_with(".toml")) {
@@ -219,8 +244,22 @@ impl Vault {
         let records = fresh
             .filter(|e| unmerged.is_empty() || is_merged(e))
             .map(|e| (e.record.name.clone(), e.record));
+        let mut records: BTreeMap<SecretName, Record> = records.collect();
+        let shut = self.shut()?;
+        // Of a locked vault whatever has the right form was read.
+        if !shut.is_empty() {
+            records.retain(|name, _| match shut.keyring_of(name) {
+                keyring::DEFAULT => true,
+                keyring => {
+                    closed.insert(name.clone(), keyring.to_owned());
+                    false
+                }
+            });
+        }
         Ok(Loaded {
-            records: records.collect(),
+            records,
+            closed,
+            shut,
             blocked,
             verified,
         })
@@ -249,12 +288,48 @@ impl Vault {
 
     /// The commitment of the keys that verify, or verified, this vault's macs.
     fn trusted_keys(&self) -> Result<Option<String>, VaultError> {
-        if let Some(keys) = self.keys() {
-            return Ok(Some(keys.commitment().to_string()));
+        if let Some(keys) = self.keychain() {
+            return Ok(Some(keys.mark()));
         }
-        let pin = self.state.pin()?;
-        let trusted = pin.and_then(|mut pin| pin.keyrings.remove(keyring::DEFAULT));
-        Ok(trusted.map(|trusted| trusted.commitment.to_string()))
+        let Some(mut pin) = self.state.pin()? else {
+            return Ok(None);
+        };
+        let default = pin.keyrings.remove(keyring::DEFAULT);
+        let open = pin.keyrings.iter().filter(|(_, t)| t.is_open);
+        let open = open.map(|(name, trusted)| (name.as_str(), trusted.commitment));
+        let routes = Routes::of(&self.config());
+        Ok(default.map(|default| routes.mark(&default.commitment, open)))
+    }
+
+    /// Refuses a name of which nothing can be read.
+    pub(super) fn refuse_shut(&self, name: &SecretName) -> Result<(), VaultError> {
+        match self.shut()?.keyring_of(name) {
+            keyring::DEFAULT => Ok(()),
+            keyring => Err(VaultError::NoAccess {
+                name: name.clone(),
+                keyring: keyring.to_owned(),
+            }),
+        }
+    }
+
+    /// How the names begin of which nothing can be read: as this clone's member could
+    /// when it was last unlocked.
+    fn shut(&self) -> Result<Routes, VaultError> {
+        if let Some(keys) = self.keychain() {
+            return Ok(keys
+                .routes()
+                .closed(|keyring| keys.named(keyring).is_some()));
+        }
+        let routes = Routes::of(&self.config());
+        if routes.is_empty() {
+            return Ok(routes);
+        }
+        Ok(match self.state.pin()? {
+            Some(pin) => {
+                routes.closed(|keyring| pin.keyrings.get(keyring).is_some_and(|t| t.is_open))
+            }
+            None => Routes::default(),
+        })
     }
 
     /// Reads a file that the cache cannot answer for by its stamps alone.

@@ -5,8 +5,10 @@ use std::sync::{Arc, RwLock};
 use sha2::{Digest, Sha256};
 
 use super::disk::{DiskError, Durable, Existing, Root, exposed};
+use super::keychain::Keychain;
 use super::keyring::{self, Keyring};
-use super::state::{Pin, Place, Trusted};
+use super::state::{Pin, Place};
+use super::unlock::trusted_of;
 use super::{CONFIG, Committed, SECRETS, Settings, Vault, VaultError, git};
 use crate::config::Config;
 use crate::crypto::{Domain, HasMemberKey, Identity, KeyringKeys, NoPlugins, encrypt_keyring};
@@ -109,11 +111,7 @@ impl Vault {
         root.make_dir(SECRETS, Durable::Now)?;
 
         let state = Place::new(state_home, &real).state(options.vault_id)?;
-        let trusted = Trusted {
-            commitment: keys.commitment(),
-            epoch: list.epoch,
-            members: keyring::seen(&list),
-        };
+        let trusted = trusted_of(&list);
         state.set_pin(&Pin {
             vault_id: options.vault_id.to_owned(),
             config: Sha256::digest(text.as_bytes()).into(),
@@ -133,7 +131,7 @@ impl Vault {
                 verified: true,
             }),
             listings: super::listing::Listings::default(),
-            keys: Some(keys),
+            keys: Some(Keychain::alone(keys)),
             audit: None,
             plugins: Arc::new(NoPlugins),
         };

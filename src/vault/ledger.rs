@@ -34,6 +34,8 @@ pub struct Ledger {
 /// A removal, and how far what was readable has been rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offboarding {
+    /// The keyring that they were removed from.
+    pub keyring: String,
     /// Who was removed.
     pub members: Vec<String>,
     /// When.
@@ -158,6 +160,10 @@ impl Ledger {
         let removed = self.removed;
         let is_open = |(name, old): &(SecretName, Option<VersionId>)| {
             let record = loaded.records.get(name);
+            if loaded.closed_by(name).is_some() {
+                // In a keyring since then that is not open here: not known.
+                return true;
+            }
             let gone = record.is_none_or(|r| r.state.lifecycle == Lifecycle::Tombstone);
             if gone {
                 // What was moved to another name is not rotated by that.
@@ -175,6 +181,7 @@ impl Ledger {
         };
         let open: Vec<_> = self.secrets.into_iter().filter(is_open).collect();
         Offboarding {
+            keyring: self.keyring,
             members: self.members.into_keys().collect(),
             removed,
             epoch: self.epoch,
@@ -190,7 +197,7 @@ impl Vault {
     pub fn offboardings(&self, loaded: &Loaded) -> Result<Vec<Offboarding>, VaultError> {
         let list = match self.keys() {
             Some(keys) => self.read_keyring(keyring::DEFAULT, keys)?,
-            None => match self.unverified_list()? {
+            None => match self.unverified_list(keyring::DEFAULT)? {
                 Some(list) => list,
                 None => return Ok(Vec::new()),
             },
@@ -200,13 +207,28 @@ impl Vault {
             .filter(|record| record.state.lifecycle != Lifecycle::Tombstone)
             .filter_map(|record| record.state.current())
             .collect();
-        let removals = list.past.iter().filter(|past| !past.removed.is_empty());
-        removals
-            .map(|past| {
+        let mut lists = vec![list];
+        match self.keychain() {
+            Some(keys) => {
+                for (name, keys) in keys.others() {
+                    lists.push(self.read_keyring(name, keys)?);
+                }
+            }
+            None => {
+                let pin = self.state.pin()?;
+                let pinned = pin.iter().flat_map(|pin| &pin.keyrings);
+                let open = pinned.filter(|(name, t)| *name != keyring::DEFAULT && t.is_open);
+                lists.extend(open.filter_map(|(name, _)| self.unverified_list(name).ok()?));
+            }
+        }
+        let mut all = Vec::new();
+        for list in &lists {
+            for past in list.past.iter().filter(|past| !past.removed.is_empty()) {
                 let ledger = self.ledger(&list.name, past.epoch + 1)?;
-                Ok(ledger.state(loaded, &live))
-            })
-            .collect()
+                all.push(ledger.state(loaded, &live));
+            }
+        }
+        Ok(all)
     }
 
     /// Reads one removal's ledger; unlocked, its mac is verified.
@@ -223,7 +245,7 @@ impl Vault {
             }
             text => text?,
         };
-        let body = match self.keys() {
+        let body = match self.keychain().and_then(|keys| keys.named(name)) {
             Some(keys) => keys.verify_text(Domain::Ledger, &text),
             None => Mac::split_text(&text).map(|(body, _)| body),
         };

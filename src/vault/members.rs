@@ -39,6 +39,9 @@ pub enum MemberError {
     /// Whoever asks would not be among those who can open the vault.
     #[error("your own key is not among the members who stay, and you would lock yourself out")]
     LocksOut,
+    /// Whoever makes a keyring is not among its members.
+    #[error("you must be a member of a keyring that you make")]
+    NotYours,
     /// The keyring's own key is held by another process, which never gives it away.
     #[error("the keyring's key is needed for this, and an agent holds it")]
     Held,
@@ -70,17 +73,36 @@ impl Vault {
         now: Timestamp,
         use_git: bool,
     ) -> Result<Committed, VaultError> {
+        self.add_member_to(keyring::DEFAULT, name, key, now, use_git)
+    }
+
+    /// The same of one keyring by its name. Whoever opens another keyring than the
+    /// default one must be a member of that, by the same name and key.
+    pub fn add_member_to(
+        &self,
+        keyring: &str,
+        name: &str,
+        key: &MemberKey,
+        now: Timestamp,
+        use_git: bool,
+    ) -> Result<Committed, VaultError> {
         if !is_name(name) {
             return Err(MemberError::Name.into());
         }
-        let keys = self.need_keys()?;
+        self.keyring_named(keyring)?;
+        let keys = self.need_keychain()?.named(keyring);
+        let keys = keys.ok_or_else(|| VaultError::KeyringClosed(keyring.to_owned()))?;
         let identity = keys.identity().ok_or(MemberError::Held)?;
+        if keyring != keyring::DEFAULT && self.keyring()?.members.get(name) != Some(key) {
+            return Err(MemberError::NotAMember(name.to_owned()).into());
+        }
         let _lock = Lock::acquire(&self.state.lock_path(), "members add", WAIT)?;
         if let Some(error) = self.replaced() {
             return Err(error);
         }
-        let mut list = self.trusted_list()?;
-        let goes_on = self.half_added()?.as_deref() == Some(name);
+        let mut list = self.trusted_list(keyring)?;
+        let half = self.half_added()?;
+        let goes_on = half.is_some_and(|(who, of)| who == name && of == keyring);
         let goes_on = goes_on && list.members.get(name) == Some(key);
         if list.members.contains_key(name) && !goes_on {
             return Err(MemberError::NameTaken(name.to_owned()).into());
@@ -93,19 +115,22 @@ impl Vault {
         list.members.insert(name.to_owned(), key.clone());
         let age = encrypt_keyring(&identity, now, &self.hosted(&list))?;
         let text = list.seal(keys)?;
-        let paths = [
-            Keyring::list_path(keyring::DEFAULT),
-            Keyring::age_path(keyring::DEFAULT),
-        ];
+        let paths = [Keyring::list_path(keyring), Keyring::age_path(keyring)];
         let (state, replace) = (self.state.root(), Existing::Replace);
-        let note = key.to_string();
+        let note = match keyring {
+            keyring::DEFAULT => key.to_string(),
+            keyring => format!("{key}\n{keyring}"),
+        };
         state.write(ADDING, note.as_bytes(), replace, Durable::Now)?;
         for (path, bytes) in paths.iter().zip([text.as_bytes(), age.as_bytes()]) {
             self.root.write(path, bytes, replace, Durable::Now)?;
         }
         self.pin_list(&list)?;
         let done = if use_git && self.config().git.commit {
-            let message = format!("members: add {name}");
+            let message = match keyring {
+                keyring::DEFAULT => format!("members: add {name}"),
+                keyring => format!("members: add {name} to keyring {keyring}"),
+            };
             git::commit(&self.root, &paths, &message, now, git::PATIENCE)
         } else {
             Committed::Off
@@ -114,20 +139,25 @@ impl Vault {
         Ok(done)
     }
 
-    /// The member whose adding this clone began and did not finish, by name: they are on
-    /// the list, and may not be able to open the vault.
-    pub fn half_added(&self) -> Result<Option<String>, VaultError> {
-        let key = match self.state.root().read(ADDING, 1 << 16) {
+    /// The member whose adding this clone began and did not finish, and the keyring, by
+    /// their names: they are on its list, and may not be able to open it.
+    pub fn half_added(&self) -> Result<Option<(String, String)>, VaultError> {
+        let note = match self.state.root().read(ADDING, 1 << 16) {
             Ok((bytes, _)) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let list = self.unverified_list()?;
+        let (key, keyring) = note.split_once('\n').unwrap_or((&note, keyring::DEFAULT));
+        let list = match self.unverified_list(keyring) {
+            // It was taken out since.
+            Err(VaultError::Disk(error)) if error.is_not_found() => return Ok(None),
+            list => list?,
+        };
         let members = list.map(|list| list.members).unwrap_or_default();
         let mut of_key = members
             .into_iter()
             .filter(|(_, has)| has.to_string() == key);
-        Ok(of_key.next().map(|(name, _)| name))
+        Ok(of_key.next().map(|(name, _)| (name, keyring.to_owned())))
     }
 
     /// Remembers a list that was just written or verified.

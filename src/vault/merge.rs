@@ -79,7 +79,7 @@ impl Markers {
     pub fn clear(dir: &std::path::Path) -> Result<Self, VaultError> {
         let root = Root::open(dir)?;
         let mut were = BTreeMap::new();
-        for (path, ours) in sides::ours_of(&root, &settings::paths()) {
+        for (path, ours) in sides::ours_of(&root, &settings::paths(&root)) {
             let (bytes, _) = root.read(&path, meta::MAX)?;
             if bytes != ours {
                 root.write(&path, &ours, Existing::Replace, Durable::Now)?;
@@ -255,7 +255,7 @@ impl Vault {
                 return Ok(None);
             };
             let is_side = [&ours, &theirs].into_iter().flatten().any(|b| *b == here);
-            if is_side || meta::read(&here, path, self.keys()).is_ok() {
+            if is_side || meta::read(&here, path, self.under()).is_ok() {
                 return Ok(None);
             }
         }
@@ -265,7 +265,7 @@ impl Vault {
                 (record, Merged::United(new), bytes)
             }
             (Some(one), None) | (None, Some(one)) => {
-                let record = meta::read(&one, path, self.keys()).map_err(|e| chain(&e))?;
+                let record = meta::read(&one, path, self.under()).map_err(|e| chain(&e))?;
                 (record, Merged::Kept, one)
             }
             (None, None) => return Err("neither side has the file".to_owned()),
@@ -287,8 +287,9 @@ impl Vault {
         ours: &[u8],
         theirs: &[u8],
     ) -> Result<(Record, Vec<Conflict>, Vec<u8>), String> {
-        let keys = self.need_keys().map_err(|e| e.to_string())?;
-        let read = |bytes: &[u8]| meta::read(bytes, path, Some(keys));
+        self.need_keys().map_err(|e| e.to_string())?;
+        let under = self.under();
+        let read = |bytes: &[u8]| meta::read(bytes, path, under);
         let ours = read(ours).map_err(|e| format!("this side: {}", chain(&e)))?;
         let theirs = read(theirs).map_err(|e| format!("the other side: {}", chain(&e)))?;
         // A base that is not believed is none: then more is asked, and nothing lost.
@@ -297,6 +298,7 @@ impl Vault {
         let known = |c: &&Conflict| !ours.conflicts.contains(c) && !theirs.conflicts.contains(c);
         let new = divided(&record).filter(known).cloned().collect();
         let body = meta::emit(&record).map_err(|e| e.to_string())?;
+        let keys = self.keys_for(&record.name).map_err(|e| e.to_string())?;
         let text = keys.seal_text(crate::crypto::Domain::Secret, body);
         let text = text.map_err(|e| chain(&e))?;
         Ok((record, new, text.into_bytes()))
@@ -338,7 +340,7 @@ impl Vault {
         let Content::Value { kind, digest } = record.state.versions.get(id)?.content else {
             return None;
         };
-        let keys = self.keys()?;
+        let keys = self.keys_for(&record.name).ok()?;
         let config = self.config();
         let binding = Binding {
             vault: &config.vault_id,

@@ -5,6 +5,8 @@
 //! spelling, and a text that is not exactly what [`emit`] would write is refused.
 //! So two laptops that record the same thing write the same file.
 
+use std::collections::BTreeMap;
+
 use crate::config::{entry, line};
 use crate::crypto::{Domain, KeyringKeys, KeysError, Mac, MacError};
 use crate::model::{
@@ -12,6 +14,7 @@ use crate::model::{
     StagingLabel, Timestamp, VersionId, VersionMeta,
 };
 
+use super::keychain::Keychain;
 use super::layout::{self, PathError};
 use super::raw;
 
@@ -73,6 +76,60 @@ pub enum MetaError {
     /// It lies where another secret's file belongs.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// It is under the keys of a keyring that is not open: nothing is known of it.
+    #[error("no access: it is in keyring {keyring}")]
+    Closed {
+        /// The secret whose it says it is.
+        name: SecretName,
+        /// The keyring that the name belongs to.
+        keyring: String,
+    },
+}
+
+/// The keys that metadata is verified under.
+#[derive(Clone, Copy)]
+pub enum Under<'k> {
+    /// None: its form is looked at, and that is all.
+    Form,
+    /// These, whatever it is called.
+    One(&'k KeyringKeys),
+    /// Those of the keyring that its name belongs to.
+    Each(&'k Keychain),
+}
+
+impl<'k> Under<'k> {
+    /// The keys for a text that says of itself whose it is. Which keys these are proves
+    /// nothing; that they fit does.
+    fn keys(self, body: &str) -> Result<Option<&'k KeyringKeys>, MetaError> {
+        let chain = match self {
+            Self::Form => return Ok(None),
+            Self::One(keys) => return Ok(Some(keys)),
+            Self::Each(chain) if chain.is_alone() => return Ok(Some(chain.default_keys())),
+            Self::Each(chain) => chain,
+        };
+        let Some(name) = said_name(body) else {
+            return Ok(Some(chain.default_keys()));
+        };
+        match chain.route(&name) {
+            (_, Some(keys)) => Ok(Some(keys)),
+            (keyring, None) => {
+                let keyring = keyring.to_owned();
+                Err(MetaError::Closed { name, keyring })
+            }
+        }
+    }
+}
+
+impl<'k> From<Option<&'k KeyringKeys>> for Under<'k> {
+    fn from(keys: Option<&'k KeyringKeys>) -> Self {
+        keys.map_or(Self::Form, Self::One)
+    }
+}
+
+/// The name that a text in canonical form says: its second line.
+pub(super) fn said_name(body: &str) -> Option<SecretName> {
+    let line = body.lines().nth(1)?.strip_prefix("name = \"")?;
+    line.strip_suffix('"')?.parse().ok()
 }
 
 /// Why a record cannot be written.
@@ -99,39 +156,87 @@ pub enum RecordError {
 
 /// Reads a metadata file found at `path` below `secrets/`. With keys its mac is
 /// verified; without, its form alone.
-pub fn read(bytes: &[u8], path: &str, keys: Option<&KeyringKeys>) -> Result<Record, MetaError> {
+pub fn read<'k>(
+    bytes: &[u8],
+    path: &str,
+    under: impl Into<Under<'k>>,
+) -> Result<Record, MetaError> {
     let text = screen(bytes)?;
-    let body = match keys {
-        Some(keys) => keys.verify_text(Domain::Secret, text)?,
-        None => Mac::split_text(text)?.0,
+    let body = match under.into().keys(text) {
+        Ok(Some(keys)) => keys.verify_text(Domain::Secret, text)?,
+        Ok(None) => Mac::split_text(text)?.0,
+        Err(closed) => return Err(without_keys(Mac::split_text(text)?.0, path, closed)),
     };
     finish(body, path)
 }
+
+/// What is wrong with the form of a text whose keys are not at hand, else that.
+fn without_keys(body: &str, path: &str, closed: MetaError) -> MetaError {
+    match finish(body, path) {
+        Ok(_) => closed,
+        Err(error) => error,
+    }
+}
+
+/// The macs of metadata, each under its keys. Those of one keyring are asked for at once.
+pub(super) fn macs(keys: &[&KeyringKeys], bodies: &[&[u8]]) -> Result<Vec<Mac>, KeysError> {
+    let Some(first) = keys.first() else {
+        return Ok(Vec::new());
+    };
+    if keys.iter().all(|keys| std::ptr::eq(*keys, *first)) {
+        return first.macs(Domain::Secret, bodies);
+    }
+    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, keys) in keys.iter().enumerate() {
+        let group = groups.entry(keys.commitment().to_string());
+        group.or_default().push(at);
+    }
+    let mut all: Vec<Option<Mac>> = bodies.iter().map(|_| None).collect();
+    for group in groups.values() {
+        let texts: Vec<&[u8]> = group
+            .iter()
+            .filter_map(|at| bodies.get(*at).copied())
+            .collect();
+        let Some(keys) = group.first().and_then(|at| keys.get(*at)) else {
+            continue;
+        };
+        for (at, mac) in group.iter().zip(keys.macs(Domain::Secret, &texts)?) {
+            if let Some(place) = all.get_mut(*at) {
+                *place = Some(mac);
+            }
+        }
+    }
+    let all: Option<Vec<Mac>> = all.into_iter().collect();
+    all.ok_or(KeysError::NoAnswer)
+}
+
+/// A text without its mac, the mac, its path, and the keys it is to be verified under.
+type Screened<'t, 'k> = (&'t str, Mac, &'t str, Option<&'k KeyringKeys>);
 
 /// Reads many metadata files, each with its path, and asks for all their macs at
 /// once: whoever holds the keys may be another process.
 pub(super) fn read_many<'a>(
     files: impl Iterator<Item = (&'a [u8], &'a str)>,
-    keys: Option<&KeyringKeys>,
+    under: Under<'_>,
 ) -> Result<Vec<Result<Record, MetaError>>, KeysError> {
     let split = |(bytes, path)| {
-        let (body, mac) = Mac::split_text(screen(bytes)?)?;
-        Ok((body, mac, path))
-    };
-    let split: Vec<Result<(&str, Mac, &str), MetaError>> = files.map(split).collect();
-    let sound = split.iter().flatten();
-    let bodies: Vec<&[u8]> = sound.map(|(body, ..)| body.as_bytes()).collect();
-    let macs = keys.map(|keys| keys.macs(Domain::Secret, &bodies));
-    let mut macs = macs.transpose()?.map(Vec::into_iter);
-    let judge = |(body, mac, path): (&str, Mac, &str)| {
-        let right = macs.as_mut().map(Iterator::next);
-        match right {
-            None => finish(body, path),
-            Some(Some(right)) if right == mac => finish(body, path),
-            Some(_) => Err(MacError::Mismatch.into()),
+        let text = screen(bytes)?;
+        let (body, mac) = Mac::split_text(text)?;
+        match under.keys(body) {
+            Ok(keys) => Ok((body, mac, path, keys)),
+            Err(closed) => Err(without_keys(body, path, closed)),
         }
     };
-    let mut judge = judge;
+    let split: Vec<Result<Screened<'_, '_>, MetaError>> = files.map(split).collect();
+    let sound = || split.iter().flatten();
+    let bodies: Vec<&[u8]> = sound().map(|(body, ..)| body.as_bytes()).collect();
+    let keys: Vec<&KeyringKeys> = sound().filter_map(|(.., keys)| *keys).collect();
+    let mut macs = macs(&keys, &bodies)?.into_iter();
+    let mut judge = |(body, mac, path, keys): Screened<'_, '_>| match keys {
+        None => finish(body, path),
+        Some(_) if macs.next() == Some(mac) => finish(body, path),
+        Some(_) => Err(MacError::Mismatch.into()),
+    };
     Ok(split.into_iter().map(|file| judge(file?)).collect())
 }
 

@@ -8,6 +8,7 @@ mod adopt;
 mod audit;
 mod cache;
 mod carry;
+mod carve;
 mod disk;
 mod error;
 mod files;
@@ -15,7 +16,9 @@ mod git;
 mod highwater;
 mod index;
 mod init;
+mod keychain;
 mod keyring;
+mod keyrings;
 pub mod layout;
 mod ledger;
 mod listing;
@@ -33,6 +36,7 @@ mod state;
 #[cfg(test)]
 mod testing;
 mod transaction;
+mod turn;
 mod unlock;
 mod value;
 mod view;
@@ -51,13 +55,16 @@ use crate::model::{Record, RemoteName, SecretName};
 pub use adopt::{EpochError, FormerEpoch, NewerEpoch};
 pub use audit::{AuditError, AuditSetup, Audited, Auditor, Broken, Pace};
 pub use carry::{HeldValue, Rests};
+pub use carve::NewKeyring;
 pub use disk::{DiskError, exposed};
 pub use error::VaultError;
 pub use files::FileReport;
 pub use git::Committed;
 pub use index::Loaded;
 pub use init::InitOptions;
+pub use keychain::{Keychain, Routes};
 pub use keyring::{Keyring, KeyringError, Past};
+pub use keyrings::KeyringEntry;
 pub use ledger::{Ledger, Offboarding};
 pub use lock::LockError;
 pub use members::MemberError;
@@ -65,6 +72,7 @@ pub use merge::{GitSetup, Markers, MergeReport, Merged};
 pub use meta::{MetaError, RecordError};
 pub use presence::Presence;
 pub use rekey::{Rekey, Rekeyed};
+pub use reseal::Kind as RekeyKind;
 pub use sights::{Sights, Verified};
 pub use state::StateError;
 pub use transaction::{Commit, Durability, Transaction};
@@ -91,7 +99,7 @@ pub struct Vault {
     state: State,
     settings: RwLock<Settings>,
     listings: listing::Listings,
-    keys: Option<KeyringKeys>,
+    keys: Option<Keychain>,
     audit: Option<Auditor>,
     plugins: Arc<dyn PluginHost>,
 }
@@ -190,14 +198,37 @@ impl Vault {
     /// them since. Needs the keys.
     pub fn reread_settings(&self) -> Result<(), VaultError> {
         let (config, hash) = read_config(&self.root, Some(self.need_keys()?))?;
+        if Routes::of(&config) != *self.need_keychain()?.routes() {
+            let path = self.root.full(CONFIG);
+            return Err(VaultError::NewEpoch { path });
+        }
         self.see_settings(hash)?;
         self.set_settings(config, true);
         Ok(())
     }
 
-    /// The keys of the vault's keyring; none while it is locked.
+    /// The keys of the vault's default keyring, which what concerns the whole vault is
+    /// under; none while it is locked.
     pub fn keys(&self) -> Option<&KeyringKeys> {
+        self.keys.as_ref().map(Keychain::default_keys)
+    }
+
+    /// The keys of every keyring that is open; none while the vault is locked.
+    pub fn keychain(&self) -> Option<&Keychain> {
         self.keys.as_ref()
+    }
+
+    /// The keys that a secret is under.
+    pub fn keys_for(&self, name: &SecretName) -> Result<&KeyringKeys, VaultError> {
+        self.need_keychain()?.for_secret(name)
+    }
+
+    /// What metadata is verified under.
+    fn under(&self) -> meta::Under<'_> {
+        match &self.keys {
+            Some(keys) => meta::Under::Each(keys),
+            None => meta::Under::Form,
+        }
     }
 
     /// Whether values can be read and changes made.
@@ -207,6 +238,10 @@ impl Vault {
 
     /// Reads one secret's metadata, if there is any. Unlocked, its mac is verified.
     pub fn record(&self, name: &SecretName) -> Result<Option<Record>, VaultError> {
+        match self.keychain() {
+            Some(keys) => keys.for_secret(name).map(|_| ())?,
+            None => self.refuse_shut(name)?,
+        }
         let path = layout::metadata_path(name);
         let full = format!("{SECRETS}/{path}");
         let bytes = match self.root.read(&full, meta::MAX) {
@@ -222,7 +257,7 @@ impl Vault {
             let source = MetaError::Unmerged;
             return Err(VaultError::metadata(self.root.full(&full), source));
         }
-        match meta::read(&bytes, &path, self.keys()) {
+        match meta::read(&bytes, &path, self.under()) {
             Ok(record) => Ok(Some(record)),
             Err(source) => {
                 let error = VaultError::metadata(self.root.full(&full), source);
@@ -258,6 +293,10 @@ impl Vault {
     }
 
     fn need_keys(&self) -> Result<&KeyringKeys, VaultError> {
+        self.keys().ok_or(VaultError::Locked)
+    }
+
+    fn need_keychain(&self) -> Result<&Keychain, VaultError> {
         self.keys.as_ref().ok_or(VaultError::Locked)
     }
 

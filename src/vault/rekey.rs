@@ -7,33 +7,46 @@
 //! way, the next run goes on from what is there. Until the member list is replaced, every
 //! value file of the old epoch stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::adopt::walk_back;
 use super::disk::{Durable, Existing, split};
 use super::git::{self, Committed};
+use super::keychain::Routes;
 use super::keyring::{self, Keyring, Past};
 use super::lock::Lock;
 use super::members::MemberError;
-use super::reseal::Turn;
-use super::state::Pin;
+use super::reseal::{Kind, Turn};
 use super::transaction::WAIT;
 use super::unlock::trusted_of;
 use super::{CONFIG, SECRETS, Vault, VaultError, read_config, read_text, view};
+use crate::config::Config;
 use crate::crypto::{Domain, Identity, KeyringKeys, Member, encrypt_keyring};
-use crate::model::{Record, Timestamp, VersionId};
+use crate::model::{Record, SecretName, Timestamp, VersionId};
 
 /// The member list of the epoch that is about to begin: while it is there, a rekey is
 /// under way.
-pub(super) const NEXT_LIST: &str = "keys/default.next.toml";
-/// That epoch's identity, encrypted to its members.
-pub(super) const NEXT_AGE: &str = "keys/default.next.age";
+pub(super) fn next_list(keyring: &str) -> String {
+    format!("keys/{keyring}.next.toml")
+}
 
-/// In the clone's own state: the commitment of the epoch that this clone has begun. What
-/// git brings under the names of the files above is nobody's rekey.
-pub(super) const BEGUN: &str = "rekey";
+/// That epoch's identity, encrypted to its members.
+pub(super) fn next_age(keyring: &str) -> String {
+    format!("keys/{keyring}.next.age")
+}
+
+/// In the clone's own state: the commitment of the keys that this clone has begun to
+/// bring in, and of another keyring than the default one what is done to it. What git
+/// brings under the names of the files above is nobody's rekey.
+const BEGUN: &str = "rekey";
+
+/// What this clone has begun.
+pub(super) struct Begun {
+    pub(super) commitment: String,
+    pub(super) kind: Kind,
+    pub(super) keyring: String,
+}
 
 /// What new keys are made for.
 pub struct Rekey<'a> {
@@ -50,6 +63,10 @@ pub struct Rekey<'a> {
 /// What a rekey did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rekeyed {
+    /// The keyring.
+    pub keyring: String,
+    /// Whether its secrets came from another keyring, and it is new or gone.
+    pub kind: Kind,
     /// The epoch that began.
     pub epoch: u32,
     /// Who was removed.
@@ -71,16 +88,55 @@ impl Vault {
     }
 
     pub(super) fn refuse_half_rekeyed(&self) -> Result<(), VaultError> {
-        let path = self.root.full(NEXT_LIST);
+        let Some(begun) = self.begun() else {
+            return Ok(());
+        };
+        let path = self.root.full(&next_list(&begun.keyring));
         match path.symlink_metadata() {
-            Ok(_) if self.begun().is_some() => Err(VaultError::RekeyUnderWay { path }),
-            _ => Ok(()),
+            Ok(_) => Err(VaultError::RekeyUnderWay { path }),
+            Err(_) => Ok(()),
         }
     }
 
-    fn begun(&self) -> Option<String> {
+    fn begun(&self) -> Option<Begun> {
         let (bytes, _) = self.state.root().read(BEGUN, 256).ok()?;
-        String::from_utf8(bytes).ok()
+        let text = String::from_utf8(bytes).ok()?;
+        let mut words = text.split(' ');
+        let commitment = words.next()?.to_owned();
+        let (kind, keyring) = match (words.next(), words.next()) {
+            (None, None) => (Kind::Epoch, keyring::DEFAULT),
+            (Some(kind), Some(name)) if Config::is_keyring_name(name) => {
+                (Kind::from_word(kind)?, name)
+            }
+            _ => return None,
+        };
+        Some(Begun {
+            commitment,
+            kind,
+            keyring: keyring.to_owned(),
+        })
+    }
+
+    /// Says in this clone's state what is about to begin, then writes the files by which
+    /// it can be finished.
+    pub(super) fn begin_turn(
+        &self,
+        kind: Kind,
+        list: &Keyring,
+        keys: &KeyringKeys,
+        files: &[(&str, &[u8])],
+    ) -> Result<(), VaultError> {
+        let mut mark = keys.commitment().to_string();
+        if list.name != keyring::DEFAULT {
+            mark.push_str(&format!(" {} {}", kind.word(), list.name));
+        }
+        let state = self.state.root();
+        state.write(BEGUN, mark.as_bytes(), Existing::Replace, Durable::Now)?;
+        for (path, bytes) in files {
+            self.root
+                .write(path, bytes, Existing::Replace, Durable::Now)?;
+        }
+        Ok(())
     }
 
     /// Gives an unlocked vault a new epoch. Needs the keyring's own key in this process,
@@ -89,6 +145,16 @@ impl Vault {
     /// Refused unless every secret can be read: what could not be encrypted anew would
     /// be lost.
     pub fn rekey(&mut self, member: &dyn Member, rekey: Rekey<'_>) -> Result<Rekeyed, VaultError> {
+        self.rekey_of(keyring::DEFAULT, member, rekey)
+    }
+
+    /// The same of one keyring by its name: its secrets alone are encrypted anew.
+    pub fn rekey_of(
+        &mut self,
+        name: &str,
+        member: &dyn Member,
+        rekey: Rekey<'_>,
+    ) -> Result<Rekeyed, VaultError> {
         let _lock = Lock::acquire(&self.state.lock_path(), "rekey", WAIT)?;
         if let Some(error) = self.replaced() {
             return Err(error);
@@ -96,9 +162,11 @@ impl Vault {
         if let Some(what) = self.git_under_way() {
             return Err(VaultError::GitBusy(what));
         }
-        let keys = self.need_keys()?;
+        self.keyring_named(name)?;
+        let list = self.trusted_list(name)?;
+        let keys = self.need_keychain()?.named(name);
+        let keys = keys.ok_or_else(|| VaultError::KeyringClosed(name.to_owned()))?;
         let old = keys.identity().ok_or(MemberError::Held)?;
-        let list = self.trusted_list()?;
         let mut members = list.members.clone();
         for name in rekey.remove {
             if members.remove(name).is_none() {
@@ -113,7 +181,8 @@ impl Vault {
             return Err(MemberError::LocksOut.into());
         }
         self.refuse_gone_back()?;
-        self.check_all()?;
+        let routes = Routes::of(&self.config());
+        self.check_all(|secret| routes.keyring_of(secret) == name)?;
 
         let new = KeyringKeys::new(rekey.keyring, &self.config().vault_id);
         let identity = new.identity().ok_or(MemberError::Held)?;
@@ -139,25 +208,21 @@ impl Vault {
             members,
             past,
         };
-        let next_age = encrypt_keyring(&identity, rekey.now, &self.hosted(&next))?;
+        let age = encrypt_keyring(&identity, rekey.now, &self.hosted(&next))?;
         let past_age = encrypt_keyring(&old, rekey.now, &[identity.recipient()])?;
         let past_path = Keyring::past_path(&next.name, list.epoch);
         let text = next.seal(&new)?;
-        let mark = new.commitment().to_string();
-        let state = self.state.root();
-        state.write(BEGUN, mark.as_bytes(), Existing::Replace, Durable::Now)?;
-        for (path, bytes) in [
+        let (age_path, list_path) = (next_age(&next.name), next_list(&next.name));
+        let files = [
             (past_path.as_str(), past_age.as_bytes()),
-            (NEXT_AGE, next_age.as_bytes()),
-            (NEXT_LIST, text.as_bytes()),
-        ] {
-            self.root
-                .write(path, bytes, Existing::Replace, Durable::Now)?;
-        }
+            (age_path.as_str(), age.as_bytes()),
+            (list_path.as_str(), text.as_bytes()),
+        ];
+        self.begin_turn(Kind::Epoch, &next, &new, &files)?;
         self.turn(member, rekey.now, rekey.git, false)
     }
 
-    /// Finishes a rekey that was begun. The vault need not be unlocked, and cannot be;
+    /// Finishes a rekey, or a new or a removed keyring, that was begun. The vault need not be unlocked, and cannot be;
     /// it is afterwards.
     pub fn finish_rekey(
         &mut self,
@@ -178,42 +243,80 @@ impl Vault {
         use_git: bool,
         resumed: bool,
     ) -> Result<Rekeyed, VaultError> {
-        let turn = self.open_turn(member)?;
+        // Nobody's, where there is none: then what lies there is not believed.
+        let begun = self.begun().unwrap_or_else(|| Begun {
+            commitment: String::new(),
+            kind: Kind::Epoch,
+            keyring: keyring::DEFAULT.to_owned(),
+        });
+        let name = begun.keyring.clone();
+        let is_default = name == keyring::DEFAULT;
+        let mut turn = match begun.kind {
+            Kind::Epoch => self.open_turn(&begun, member)?,
+            Kind::Carve => self.open_carve(&begun, member)?,
+            Kind::Fold => self.open_fold(&begun, member)?,
+        };
+        if turn.kind == Kind::Fold {
+            turn.dated = Some(now);
+        }
         self.sweep_all()?;
-        let listed = self.reseal_config(&turn)?;
-        self.reseal_ledgers(&turn)?;
-        let removed = turn.list.past.last().map(|p| p.removed.clone());
-        let removed = removed.unwrap_or_default();
-        self.write_ledger(&turn, &removed, listed.as_ref(), now)?;
+        let (config, removed) = match begun.kind {
+            Kind::Epoch => {
+                let listed = self.reseal_config(&turn, is_default)?;
+                let keys = match is_default {
+                    true => None,
+                    false => Some(self.open_default(member)?),
+                };
+                let (config, _) =
+                    read_config(&self.root, Some(keys.as_ref().unwrap_or(&turn.new)))?;
+                turn.routes = Routes::of(&config);
+                self.reseal_ledgers(&turn)?;
+                let removed = turn.list.past.last().map(|p| p.removed.clone());
+                let removed = removed.unwrap_or_default();
+                self.write_ledger(&turn, &removed, listed.as_ref(), now)?;
+                (config, removed)
+            }
+            Kind::Carve => (read_config(&self.root, Some(&turn.old))?.0, Vec::new()),
+            Kind::Fold => (read_config(&self.root, Some(&turn.new))?.0, Vec::new()),
+        };
         let (secrets, values, fresh) = self.reseal_secrets(&turn)?;
         self.root.sync()?;
 
-        // From here on the new epoch is the vault's.
-        let (age, _) = self.root.read(NEXT_AGE, super::unlock::MAX_AGE)?;
-        let list = read_text(&self.root, NEXT_LIST, keyring::MAX)?;
-        let name = &turn.list.name;
-        for (path, bytes) in [
-            (Keyring::age_path(name), age.as_slice()),
-            (Keyring::list_path(name), list.as_bytes()),
-        ] {
-            self.root
-                .write(&path, bytes, Existing::Replace, Durable::Now)?;
+        // From here on the new keys are the vault's.
+        if begun.kind != Kind::Fold {
+            let (age, _) = self.root.read(&next_age(&name), super::unlock::MAX_AGE)?;
+            self.root.write(
+                &Keyring::age_path(&name),
+                &age,
+                Existing::Replace,
+                Durable::Now,
+            )?;
         }
-        let (config, hash) = read_config(&self.root, Some(&turn.new))?;
+        let list = read_text(&self.root, &next_list(&name), keyring::MAX)?;
+        self.root.write(
+            &Keyring::list_path(&name),
+            list.as_bytes(),
+            Existing::Replace,
+            Durable::Now,
+        )?;
+        let config = self.register(&turn, config)?;
+        let keys = match begun.kind {
+            Kind::Epoch if is_default => Some(&turn.new),
+            Kind::Epoch => None,
+            Kind::Carve => Some(&turn.old),
+            Kind::Fold => Some(&turn.new),
+        };
+        let hash = match keys {
+            Some(keys) => Some(read_config(&self.root, Some(keys))?.1),
+            None => None,
+        };
         // Not before the keys that open the new ones are in place.
         self.drop_old_values(&turn, &fresh)?;
         let git = if use_git && config.git.commit {
             let paths = git::changed(&self.root, &["keys", SECRETS, CONFIG], |path| {
-                !path.ends_with(NEXT_AGE) && !path.ends_with(NEXT_LIST)
+                !path.ends_with(&next_age(&name)) && !path.ends_with(&next_list(&name))
             });
-            let message = match removed.is_empty() {
-                true => format!("rekey: epoch {}", turn.list.epoch),
-                false => format!(
-                    "members: remove {}; epoch {}",
-                    removed.join(", "),
-                    turn.list.epoch
-                ),
-            };
+            let message = message(&turn, &removed);
             match paths {
                 Ok(paths) => git::commit(&self.root, &paths, &message, now, git::PATIENCE),
                 Err(reason) => Committed::Left(reason),
@@ -221,23 +324,36 @@ impl Vault {
         } else {
             Committed::Off
         };
-        // Until here `git clean` and `git checkout` lead back to the old epoch, which is
-        // the trusted one.
+        // Until here `git clean` and `git checkout` lead back to the keys of before, which
+        // are the trusted ones.
         view::forget_digests(&self.state)?;
-        self.wrote_settings(hash)?;
-        self.state.set_pin(&Pin {
-            vault_id: config.vault_id.clone(),
-            config: hash,
-            keyrings: BTreeMap::from([(name.clone(), trusted_of(&turn.list))]),
-        })?;
-        self.root.remove(NEXT_LIST)?;
+        if let Some(hash) = hash {
+            self.wrote_settings(hash)?;
+        }
+        if let Some(mut pin) = self.state.pin()? {
+            if let Some(hash) = hash {
+                pin.config = hash;
+            }
+            match begun.kind {
+                Kind::Fold => pin.keyrings.remove(&name),
+                Kind::Epoch | Kind::Carve => {
+                    pin.keyrings.insert(name.clone(), trusted_of(&turn.list))
+                }
+            };
+            self.state.set_pin(&pin)?;
+        }
+        self.root.remove(&next_list(&name))?;
         self.root.sync_dir("keys")?;
-        self.root.remove(NEXT_AGE)?;
+        self.root.remove(&next_age(&name))?;
         self.state.root().remove(BEGUN)?;
         self.set_settings(config, true);
-        let epoch = turn.list.epoch;
-        self.keys = Some(turn.new);
+        let (epoch, kind) = (turn.list.epoch, turn.kind);
+        drop(turn);
+        // Every keyring afresh, by what is on disk now.
+        self.unlock(member)?;
         Ok(Rekeyed {
+            keyring: name,
+            kind,
             epoch,
             removed,
             secrets,
@@ -262,50 +378,23 @@ impl Vault {
         Ok(())
     }
 
-    /// Opens what a rekey wrote first, and believes it only if the keys that this clone
-    /// trusts vouch for it.
-    fn open_turn(&self, member: &dyn Member) -> Result<Turn, VaultError> {
-        let vault_id = self.config().vault_id.clone();
-        let identity = self.open_age(NEXT_AGE, member)?;
-        let new = KeyringKeys::new(identity, &vault_id);
-        let list = self.read_list(NEXT_LIST, keyring::DEFAULT, &new)?;
-        let forged = || VaultError::OtherKeyring {
-            path: self.root.full(NEXT_LIST),
-            pinned: self
-                .pinned()
-                .map_or_else(String::new, |t| t.commitment.fingerprint()),
-            found: new.commitment().fingerprint(),
-        };
-        let last = list.past.last().ok_or_else(forged)?;
-        let identity = new.identity().ok_or(MemberError::Held)?;
-        // One that a bundle brought can be several epochs later; once it is pinned, all
-        // that is left to do is the last step.
-        let trusted = self.pinned().ok_or_else(forged)?;
-        let until = match trusted.commitment == new.commitment() {
-            true => last.commitment,
-            false => trusted.commitment,
-        };
-        let file = |epoch| self.past_file(&list.name, epoch);
-        let old = walk_back(&list, identity, &vault_id, file, &until)?;
-        let (_, old) = old.ok_or_else(forged)?;
-        match self.begun() == Some(new.commitment().to_string()) {
-            true => Ok(Turn { list, old, new }),
-            false => Err(forged()),
-        }
-    }
-
-    fn pinned(&self) -> Option<super::state::Trusted> {
-        let pin = self.state.pin().ok().flatten()?;
-        pin.keyrings.get(keyring::DEFAULT).cloned()
-    }
-
     /// Reads every value, so that nothing is found to be unreadable half way.
-    pub(super) fn check_all(&self) -> Result<(), VaultError> {
+    pub(super) fn check_all(
+        &self,
+        is_meant: impl Fn(&SecretName) -> bool + Sync,
+    ) -> Result<(), VaultError> {
         let loaded = self.load()?;
         let mut names: Vec<String> = loaded.blocked.into_keys().collect();
+        // What has no name may be any secret.
+        names.retain(|title| {
+            title
+                .parse::<SecretName>()
+                .map_or(true, |name| is_meant(&name))
+        });
         let work: Vec<(&Record, &VersionId)> = loaded
             .records
             .values()
+            .filter(|record| is_meant(&record.name))
             .flat_map(|record| {
                 let versions = record.state.versions.iter();
                 let valued = versions.filter(|(_, meta)| meta.has_value());
@@ -332,6 +421,21 @@ impl Vault {
             true => Ok(()),
             false => Err(VaultError::Unsound { names }),
         }
+    }
+}
+
+/// The message of the git commit.
+fn message(turn: &Turn, removed: &[String]) -> String {
+    let (list, names) = (&turn.list, removed.join(", "));
+    let of = match list.name.as_str() {
+        keyring::DEFAULT => String::new(),
+        name => format!(" of keyring {name}"),
+    };
+    match turn.kind {
+        Kind::Carve => format!("keyring: add {}", list.name),
+        Kind::Fold => format!("keyring: remove {}", list.name),
+        Kind::Epoch if removed.is_empty() => format!("rekey: epoch {}{of}", list.epoch),
+        Kind::Epoch => format!("members: remove {names}; epoch {}{of}", list.epoch),
     }
 }
 

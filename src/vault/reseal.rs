@@ -4,20 +4,71 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::disk::{Durable, Existing, split};
+use super::keychain::Routes;
 use super::keyring::Keyring;
 use super::ledger::Ledger;
 use super::{CONFIG, SECRETS, Vault, VaultError, layout, ledger, meta, read_text, value};
+use crate::config::Config;
 use crate::crypto::{Binding, Ciphertext, Domain, KeyringKeys, open_value, seal_value};
 use crate::model::{Content, Digest, Record, Timestamp, VersionId};
 
 /// How many secrets are written between two waits for the disk.
 const BATCH: usize = 256;
 
-/// Both epochs' keys and the new list, while one becomes the other.
+/// What is done to a keyring whose secrets come under other keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It gets new keys.
+    Epoch,
+    /// It is new, and takes secrets from the default keyring.
+    Carve,
+    /// It is taken out, and its secrets go to the default keyring.
+    Fold,
+}
+
+impl Kind {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Carve => "add",
+            Self::Fold => "remove",
+        }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Epoch, Self::Carve, Self::Fold];
+        all.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// Both keyrings' or epochs' keys and the new list, while secrets go from one to the
+/// other.
 pub(super) struct Turn {
+    pub(super) kind: Kind,
     pub(super) list: Keyring,
     pub(super) old: KeyringKeys,
     pub(super) new: KeyringKeys,
+    /// Which names belong to which keyring; of a new keyring or one that is taken out its
+    /// own names alone.
+    pub(super) routes: Routes,
+    /// The time of change that each secret is to have. Without one, what comes back under
+    /// keys that it was under before would be the very bytes of then, and look as if it
+    /// had gone back in time.
+    pub(super) dated: Option<Timestamp>,
+}
+
+impl Turn {
+    /// Whether a metadata file is one of those that are to come under the new keys.
+    fn covers(&self, bytes: &[u8]) -> bool {
+        if self.kind == Kind::Epoch && self.routes.is_empty() {
+            return true;
+        }
+        // What says no name is the default keyring's to complain of.
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let name = meta::said_name(text);
+        let of = name.as_ref().map(|name| self.routes.keyring_of(name));
+        of.unwrap_or(super::keyring::DEFAULT) == self.list.name
+    }
 }
 
 /// One version that is encrypted anew.
@@ -28,10 +79,16 @@ struct Anew {
 }
 
 impl Vault {
-    /// Puts the settings under the new mac, and gives the old epoch's member list while
+    /// Puts the settings, which the default keyring's keys are for, under the new mac, and gives the old epoch's member list while
     /// it is there.
-    pub(super) fn reseal_config(&self, turn: &Turn) -> Result<Option<Keyring>, VaultError> {
-        self.reseal(CONFIG, Domain::Vault, turn)?;
+    pub(super) fn reseal_config(
+        &self,
+        turn: &Turn,
+        is_default: bool,
+    ) -> Result<Option<Keyring>, VaultError> {
+        if is_default {
+            self.reseal(CONFIG, Domain::Vault, turn)?;
+        }
         match self.read_keyring(&turn.list.name, &turn.old) {
             Ok(list) => Ok(Some(list)),
             // It is the new one already.
@@ -56,6 +113,27 @@ impl Vault {
         Ok(self
             .root
             .write(path, bytes, Existing::Replace, Durable::Now)?)
+    }
+
+    /// Enters a new keyring into the settings, or takes one out.
+    pub(super) fn register(&self, turn: &Turn, mut config: Config) -> Result<Config, VaultError> {
+        let name = turn.list.name.clone();
+        let keys = match turn.kind {
+            Kind::Epoch => return Ok(config),
+            Kind::Carve => {
+                config.keyrings.insert(name, turn.list.prefixes.clone());
+                &turn.old
+            }
+            Kind::Fold => {
+                config.keyrings.remove(&name);
+                &turn.new
+            }
+        };
+        let text = keys.seal_text(Domain::Vault, config.emit()?)?;
+        let bytes = text.as_bytes();
+        self.root
+            .write(CONFIG, bytes, Existing::Replace, Durable::Now)?;
+        Ok(config)
     }
 
     pub(super) fn reseal_ledgers(&self, turn: &Turn) -> Result<(), VaultError> {
@@ -89,7 +167,7 @@ impl Vault {
         let key = |name: &String| Some((name.clone(), old.members.get(name)?.to_string()));
         let members = removed.iter().filter_map(key).collect();
         let mut records = Vec::new();
-        for path in self.metadata_paths()? {
+        for path in self.metadata_paths(turn)? {
             records.push(self.either(&path, turn)?.0);
         }
         let ledger = Ledger::of(&turn.list, now, members, records.iter());
@@ -100,7 +178,8 @@ impl Vault {
             .write(&path, bytes, Existing::Replace, Durable::Now)?)
     }
 
-    fn metadata_paths(&self) -> Result<Vec<String>, VaultError> {
+    /// The metadata files that the turn is about.
+    fn metadata_paths(&self, turn: &Turn) -> Result<Vec<String>, VaultError> {
         let mut paths = Vec::new();
         self.walk("", &mut |path, kind| {
             let (_, name) = split(path);
@@ -110,7 +189,17 @@ impl Vault {
             }
         })?;
         paths.sort();
-        Ok(paths)
+        if turn.kind == Kind::Epoch && turn.routes.is_empty() {
+            return Ok(paths);
+        }
+        let mut meant = Vec::new();
+        for path in paths {
+            let (bytes, _) = self.root.read(&format!("{SECRETS}/{path}"), meta::MAX)?;
+            if turn.covers(&bytes) {
+                meant.push(path);
+            }
+        }
+        Ok(meant)
     }
 
     /// Reads metadata that is under either mac, and says whether that is the new one.
@@ -135,7 +224,7 @@ impl Vault {
     ) -> Result<(usize, usize, HashSet<String>), VaultError> {
         let mut fresh = HashSet::new();
         let (mut secrets, mut values) = (0, 0);
-        for paths in self.metadata_paths()?.chunks(BATCH) {
+        for paths in self.metadata_paths(turn)?.chunks(BATCH) {
             let mut records = Vec::with_capacity(paths.len());
             for path in paths {
                 let (record, is_new) = self.either(path, turn)?;
@@ -164,7 +253,10 @@ impl Vault {
                 }
             }
             self.root.sync()?;
-            for record in &records {
+            for record in &mut records {
+                if turn.dated.is_some() {
+                    record.details.changed = turn.dated;
+                }
                 let name = &record.name;
                 let body = meta::emit(record).map_err(|source| VaultError::Record {
                     name: name.clone(),
@@ -243,7 +335,7 @@ impl Vault {
                 group.push(format!("{SECRETS}/{path}"));
             }
         })?;
-        for path in self.metadata_paths()? {
+        for path in self.metadata_paths(turn)? {
             let (record, _) = self.either(&path, turn)?;
             let stem = path.strip_suffix(".toml").unwrap_or(&path);
             for (id, meta) in &record.state.versions {

@@ -59,6 +59,10 @@ pub(super) struct Trusted {
     /// The public keys of the members that were seen. Within an epoch members only
     /// join, so a list that lacks one of them is an old list.
     pub(super) members: BTreeSet<String>,
+    /// The beginnings of the names of its secrets; the empty one is of all.
+    pub(super) prefixes: Vec<String>,
+    /// Whether this clone's member opened it when it was last unlocked.
+    pub(super) is_open: bool,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +81,10 @@ struct RawTrusted {
     epoch: u32,
     #[serde(default)]
     members: BTreeSet<String>,
+    #[serde(default)]
+    prefixes: Option<Vec<String>>,
+    #[serde(default)]
+    closed: bool,
 }
 
 impl Pin {
@@ -95,6 +103,18 @@ impl Pin {
                 quote(member, &mut out);
             }
             out.push_str("]\n");
+            // Those of the default keyring are what they always are.
+            if trusted.prefixes != [""] {
+                out.push_str("prefixes = [");
+                for (at, prefix) in trusted.prefixes.iter().enumerate() {
+                    out.push_str(if at > 0 { ", " } else { "" });
+                    quote(prefix, &mut out);
+                }
+                out.push_str("]\n");
+            }
+            if !trusted.is_open {
+                out.push_str("closed = true\n");
+            }
         }
         out
     }
@@ -112,6 +132,8 @@ impl Pin {
                 commitment,
                 epoch: trusted.epoch,
                 members: trusted.members,
+                prefixes: trusted.prefixes.unwrap_or_else(|| vec![String::new()]),
+                is_open: !trusted.closed,
             };
             keyrings.insert(name, trusted);
         }
@@ -281,6 +303,8 @@ mod tests {
                     commitment: keys.commitment(),
                     epoch: 3,
                     members: BTreeSet::from(["age1x".to_owned(), "a\"b".to_owned()]),
+                    prefixes: vec!["prod/".to_owned()],
+                    is_open: false,
                 },
             )]),
         };

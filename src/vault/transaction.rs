@@ -13,10 +13,11 @@ use sha2::{Digest as _, Sha256};
 use super::disk::{Durable, Existing, is_running, split};
 use super::git::{self, Committed};
 use super::highwater::Written;
+use super::keychain::Keychain;
 use super::lock::Lock;
 use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
 use crate::config::Config;
-use crate::crypto::{Binding, Ciphertext, Ct8, Domain, EncryptError, KeyringKeys, seal_value};
+use crate::crypto::{Binding, Ciphertext, Ct8, Domain, seal_value};
 use crate::model::{
     Asker, AuditEntry, Content, Deed, Digest, Lifecycle, Record, SecretName, SecretValue,
     Timestamp, VersionId,
@@ -72,7 +73,7 @@ struct Plain {
 /// Never hold one across a network call.
 pub struct Transaction<'v> {
     vault: &'v Vault,
-    keys: &'v KeyringKeys,
+    keys: &'v Keychain,
     _lock: Lock,
     now: Timestamp,
     records: BTreeMap<SecretName, Record>,
@@ -117,7 +118,7 @@ impl Vault {
         now: Timestamp,
         wait: Duration,
     ) -> Result<Transaction<'_>, VaultError> {
-        let keys = self.need_keys()?;
+        let keys = self.need_keychain()?;
         self.check_audit()?;
         let lock = Lock::acquire(&self.state.lock_path(), operation, wait)?;
         // Under the lock nobody replaces them.
@@ -125,7 +126,10 @@ impl Vault {
             return Err(error);
         }
         // The last thing that a rekey removes.
-        self.root.remove(super::rekey::NEXT_AGE)?;
+        self.drop_next(super::keyring::DEFAULT)?;
+        for name in self.config().keyrings.keys() {
+            self.drop_next(name)?;
+        }
         // The clone's own state is written without the lock, too.
         for folder in ["", "views"] {
             self.state.root().sweep(folder, is_running);
@@ -199,7 +203,7 @@ impl Transaction<'_> {
         value: &SecretValue,
         created: Option<Timestamp>,
     ) -> Result<Digest, VaultError> {
-        let digest = self.keys.digest(value)?;
+        let digest = self.digest(name, value)?;
         self.weight += value.len() + 1024;
         self.waiting.push(Plain {
             name: name.clone(),
@@ -215,9 +219,9 @@ impl Transaction<'_> {
         Ok(digest)
     }
 
-    /// The keyed digest of a value, without adding it.
-    pub fn digest(&self, value: &SecretValue) -> Result<Digest, VaultError> {
-        Ok(self.keys.digest(value)?)
+    /// The keyed digest of a secret's value, without adding it.
+    pub fn digest(&self, name: &SecretName, value: &SecretValue) -> Result<Digest, VaultError> {
+        Ok(self.keys.for_secret(name)?.digest(value)?)
     }
 
     /// Adds a version's value as the file that another clone made of it. The caller has
@@ -436,7 +440,8 @@ impl Transaction<'_> {
             name: name.clone(),
             source,
         })?;
-        let text = self.keys.seal_text(Domain::Secret, body)?;
+        let keys = self.keys.for_secret(name)?;
+        let text = keys.seal_text(Domain::Secret, body)?;
         let relative = layout::metadata_path(name);
         let path = format!("{SECRETS}/{relative}");
         let there = match self.vault.root.read(&path, meta::MAX) {
@@ -446,7 +451,7 @@ impl Transaction<'_> {
         };
         if there.as_deref() != Some(text.as_bytes()) {
             // Never over a file that is not believed: what it holds is not known.
-            let old = there.map(|bytes| meta::read(&bytes, &relative, Some(self.keys)));
+            let old = there.map(|bytes| meta::read(&bytes, &relative, Some(keys)));
             let old = old
                 .transpose()
                 .map_err(|source| VaultError::metadata(self.vault.root.full(&path), source))?;
@@ -534,7 +539,8 @@ impl Transaction<'_> {
     }
 
     fn write_config(&mut self, config: Config) -> Result<(), VaultError> {
-        let text = self.keys.seal_text(Domain::Vault, config.emit()?)?;
+        let keys = self.keys.default_keys();
+        let text = keys.seal_text(Domain::Vault, config.emit()?)?;
         let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let root = &self.vault.root;
         if *self.vault.config() != config {
@@ -582,10 +588,9 @@ impl Drop for Transaction<'_> {
 fn seal_all(
     plain: &[Plain],
     vault_id: &str,
-    keys: &KeyringKeys,
-) -> Result<Vec<Ciphertext>, EncryptError> {
-    let to = keys.recipient();
-    let seal = |plain: &[Plain]| -> Result<Vec<Ciphertext>, EncryptError> {
+    keys: &Keychain,
+) -> Result<Vec<Ciphertext>, VaultError> {
+    let seal = |plain: &[Plain]| -> Result<Vec<Ciphertext>, VaultError> {
         plain
             .iter()
             .map(|p| {
@@ -594,7 +599,8 @@ fn seal_all(
                     name: &p.name,
                     version: &p.id,
                 };
-                seal_value(&p.value, &binding, p.created, &to)
+                let to = keys.for_secret(&p.name)?.recipient();
+                Ok(seal_value(&p.value, &binding, p.created, &to)?)
             })
             .collect()
     };

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
+use super::keychain::{Keychain, Routes};
 use super::keyring::{self, Keyring};
+use super::keyrings::Opener;
 use super::state::{Pin, Trusted};
 use super::{Vault, VaultError, read_config, read_text, view};
 use crate::crypto::{
@@ -57,7 +59,7 @@ impl Vault {
     /// is accepted if the pinned keys vouch for it.
     pub fn unlock(&mut self, member: &dyn Member) -> Result<Trust, VaultError> {
         let keys = self.open_keys(member);
-        let done = keys.and_then(|keys| self.admit(keys, None));
+        let done = keys.and_then(|keys| self.admit(keys, Opener::Member(member), None));
         self.noted_unlock(done)
     }
 
@@ -69,7 +71,8 @@ impl Vault {
         fingerprint: &str,
     ) -> Result<Trust, VaultError> {
         let keys = self.open_keys(member);
-        let done = keys.and_then(|keys| self.admit(keys, Some(fingerprint)));
+        let opener = Opener::Member(member);
+        let done = keys.and_then(|keys| self.admit(keys, opener, Some(fingerprint)));
         self.noted_unlock(done)
     }
 
@@ -77,7 +80,16 @@ impl Vault {
     /// an agent. The keyring's file is not looked at: that these are its keys shows in
     /// the member list, which ends in their mac.
     pub fn unlock_with(&mut self, keys: KeyringKeys) -> Result<Trust, VaultError> {
-        match self.admit(keys, None) {
+        self.unlock_with_all(keys, BTreeMap::new())
+    }
+
+    /// The same with the keys of other keyrings, by their names.
+    pub fn unlock_with_all(
+        &mut self,
+        keys: KeyringKeys,
+        others: BTreeMap<String, KeyringKeys>,
+    ) -> Result<Trust, VaultError> {
+        match self.admit(keys, Opener::Held(others), None) {
             // An agent may hold the keys of another clone's keyring: nobody has tried.
             Err(error @ VaultError::OtherKeyring { .. }) => Err(error),
             done => self.noted_unlock(done),
@@ -191,7 +203,12 @@ impl Vault {
         })
     }
 
-    fn admit(&mut self, keys: KeyringKeys, accepted: Option<&str>) -> Result<Trust, VaultError> {
+    fn admit(
+        &mut self,
+        keys: KeyringKeys,
+        opener: Opener<'_>,
+        accepted: Option<&str>,
+    ) -> Result<Trust, VaultError> {
         self.refuse_half_rekeyed()?;
         let name = keyring::DEFAULT;
         let vault_id = self.config().vault_id.clone();
@@ -207,7 +224,7 @@ impl Vault {
             && accepted.is_none()
             && (keys.identity().is_none() || self.list_commitment()? != Some(keys.commitment()))
         {
-            return Err(self.other_keyring(trusted, &fingerprint));
+            return Err(self.other_keyring(name, trusted, &fingerprint));
         }
         let keyring = match self.read_keyring(name, &keys) {
             // Keys that an agent opened before another clone replaced them.
@@ -228,6 +245,7 @@ impl Vault {
         };
         let (config, hash) = read_config(&self.root, Some(&keys))?;
         self.see_settings(hash)?;
+        let others = self.open_others(&config, pin.as_ref(), opener, accepted.is_some())?;
         let trust = match checked {
             Some(None) => Trust::Pinned,
             Some(Some(epoch)) => Trust::Vouched { epoch },
@@ -235,25 +253,37 @@ impl Vault {
             None => Trust::FirstUse { fingerprint },
         };
         let is_new_epoch = trusted.is_some() && trust != Trust::Pinned;
+        let mut keyrings = others.trusted;
+        keyrings.insert(name.to_owned(), trusted_of(&keyring));
         let now = Pin {
             vault_id,
             config: hash,
-            keyrings: BTreeMap::from([(name.to_owned(), trusted_of(&keyring))]),
+            keyrings,
         };
-        if is_new_epoch {
+        // Digests of what remotes showed are under the keys of before.
+        let has_other_keys = pin.as_ref().is_some_and(|pin| {
+            let keys = |pin: &Pin| -> Vec<(String, Commitment, Vec<String>)> {
+                let all = pin.keyrings.iter().filter(|(_, t)| t.is_open);
+                all.map(|(n, t)| (n.clone(), t.commitment, t.prefixes.clone()))
+                    .collect()
+            };
+            keys(pin) != keys(&now)
+        });
+        if is_new_epoch || has_other_keys {
             view::forget_digests(&self.state)?;
         }
         if pin.as_ref() != Some(&now) {
             self.state.set_pin(&now)?;
         }
+        let routes = Routes::of(&config);
         self.set_settings(config, true);
-        self.keys = Some(keys);
+        self.keys = Some(Keychain::new(keys, others.keys, routes));
         Ok(trust)
     }
 
     /// Holds a verified member list against the pin. Gives the epoch if it is a new one
     /// that the pinned keys vouch for.
-    fn check_pinned(
+    pub(super) fn check_pinned(
         &self,
         list: &Keyring,
         keys: &KeyringKeys,
@@ -289,7 +319,10 @@ impl Vault {
         }
         match self.vouched(tree, list, keys, trusted)? {
             true => Ok(Some(list.epoch)),
-            false => Err(self.other_keyring(trusted, &keys.commitment().fingerprint())),
+            false => {
+                let found = keys.commitment().fingerprint();
+                Err(self.other_keyring(&list.name, trusted, &found))
+            }
         }
     }
 
@@ -336,9 +369,9 @@ impl Vault {
         Ok(false)
     }
 
-    fn other_keyring(&self, trusted: &Trusted, found: &str) -> VaultError {
+    fn other_keyring(&self, name: &str, trusted: &Trusted, found: &str) -> VaultError {
         VaultError::OtherKeyring {
-            path: self.root.full(&Keyring::age_path(keyring::DEFAULT)),
+            path: self.root.full(&Keyring::age_path(name)),
             pinned: trusted.commitment.fingerprint(),
             found: found.to_owned(),
         }
@@ -347,12 +380,13 @@ impl Vault {
     /// The commitment that the member list says, whoever wrote it; none if it cannot be
     /// read.
     fn list_commitment(&self) -> Result<Option<Commitment>, VaultError> {
-        Ok(self.unverified_list()?.map(|list| list.commitment))
+        let list = self.unverified_list(keyring::DEFAULT)?;
+        Ok(list.map(|list| list.commitment))
     }
 
-    /// The member list, whoever wrote it; none if it cannot be read.
-    pub(super) fn unverified_list(&self) -> Result<Option<Keyring>, VaultError> {
-        let path = Keyring::list_path(keyring::DEFAULT);
+    /// A member list, whoever wrote it; none if it cannot be read.
+    pub(super) fn unverified_list(&self, name: &str) -> Result<Option<Keyring>, VaultError> {
+        let path = Keyring::list_path(name);
         let text = read_text(&self.root, &path, keyring::MAX)?;
         Ok(unverified(text.as_bytes()))
     }
@@ -370,9 +404,24 @@ impl Vault {
             return Some(error);
         }
         let keys = self.keys()?;
-        let path = self.root.full(&Keyring::list_path(keyring::DEFAULT));
-        self.is_outdated(keys)
-            .then_some(VaultError::NewEpoch { path })
+        let path = |name: &str| self.root.full(&Keyring::list_path(name));
+        if self.is_outdated(keys) {
+            let path = path(keyring::DEFAULT);
+            return Some(VaultError::NewEpoch { path });
+        }
+        let chain = self.keychain()?;
+        let is_other = |name: &str, keys: &KeyringKeys| {
+            let list = self.unverified_list(name).ok().flatten();
+            list.is_some_and(|list| list.commitment != keys.commitment())
+        };
+        if let Some((name, _)) = chain.others().find(|(name, keys)| is_other(name, keys)) {
+            return Some(VaultError::NewEpoch { path: path(name) });
+        }
+        // Which names belong to which keyring, as the settings say it now.
+        let (config, _) = read_config(&self.root, None).ok()?;
+        (Routes::of(&config) != *chain.routes()).then(|| VaultError::NewEpoch {
+            path: self.root.full(super::CONFIG),
+        })
     }
 
     /// That error, if the reason of another one may be that the keys were replaced.
@@ -388,13 +437,14 @@ impl Vault {
         self.read_keyring(keyring::DEFAULT, self.need_keys()?)
     }
 
-    /// The same, held against what this clone trusts: an older list may have been put
-    /// there since the vault was unlocked.
-    pub(super) fn trusted_list(&self) -> Result<Keyring, VaultError> {
-        let keys = self.need_keys()?;
-        let list = self.read_keyring(keyring::DEFAULT, keys)?;
+    /// A keyring's member list, held against what this clone trusts: an older list may
+    /// have been put there since the vault was unlocked.
+    pub(super) fn trusted_list(&self, name: &str) -> Result<Keyring, VaultError> {
+        let keys = self.need_keychain()?.named(name);
+        let keys = keys.ok_or_else(|| VaultError::KeyringClosed(name.to_owned()))?;
+        let list = self.read_keyring(name, keys)?;
         let pin = self.state.pin()?;
-        let trusted = pin.as_ref().and_then(|p| p.keyrings.get(keyring::DEFAULT));
+        let trusted = pin.as_ref().and_then(|p| p.keyrings.get(name));
         if let Some(trusted) = trusted {
             self.check_pinned(&list, keys, trusted)?;
         }
@@ -461,5 +511,7 @@ pub(super) fn trusted_of(list: &Keyring) -> Trusted {
         commitment: list.commitment,
         epoch: list.epoch,
         members: keyring::seen(list),
+        prefixes: list.prefixes.clone(),
+        is_open: true,
     }
 }

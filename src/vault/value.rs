@@ -26,7 +26,7 @@ impl Vault {
         record: &Record,
         id: &VersionId,
     ) -> Result<SecretValue, VaultError> {
-        let keys = self.need_keys()?;
+        let keys = self.keys_for(&record.name)?;
         self.read_under(keys, record, id)
             .map_err(|error| self.or_replaced(error))
     }

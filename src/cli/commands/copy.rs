@@ -8,7 +8,9 @@ use crate::cli::context::{Context, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::cli::show::count;
-use crate::model::{Change, Lifecycle, Origin, Record, SecretName, SecretState, VersionId};
+use crate::model::{
+    Change, Content, Lifecycle, Origin, Record, SecretName, SecretState, VersionId,
+};
 use crate::vault::{Transaction, Vault};
 
 /// Copy a secret to a new name
@@ -201,8 +203,12 @@ fn copy_versions(
     let mut versions = BTreeMap::new();
     for (id, meta) in state.versions.iter().filter(|(id, _)| is_copied(id)) {
         let value = vault.read(source, id)?;
-        tx.add_value(to, id, &value, meta.created)?;
         let mut meta = meta.clone();
+        // The other name may be under other keys.
+        meta.content = Content::Value {
+            kind: value.kind(),
+            digest: tx.add_value(to, id, &value, meta.created)?,
+        };
         meta.parent = meta.parent.filter(|parent| is_copied(parent));
         // No remote has shown this version under this name.
         meta.origin = Origin::Local;

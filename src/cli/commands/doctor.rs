@@ -185,7 +185,7 @@ fn clone(vault: &Vault) -> Result<Vec<Check>, CommandError> {
 
 /// Somebody who is listed and may not be able to open the vault.
 fn members(vault: &Vault) -> Result<Option<Check>, CommandError> {
-    Ok(vault.half_added()?.map(|name| {
+    Ok(vault.half_added()?.map(|(name, _)| {
         bad(
             Level::Error,
             format!(

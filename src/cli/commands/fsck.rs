@@ -68,6 +68,7 @@ impl Fsck {
         }
         let loaded = vault.load()?;
         let files = vault.files()?;
+        super::ls::report_closed(ctx, &loaded);
         for (title, reason) in &loaded.blocked {
             findings.push(Finding::new(
                 "blocked",

@@ -9,7 +9,7 @@ use crate::cli::context::{Context, OWN_SECRETS, Own, now};
 use crate::cli::error::{CommandError, CommandResult};
 use crate::cli::exit::Exit;
 use crate::model::Escaped;
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 /// Bring in what teammates pushed to the git repository
 ///
@@ -100,6 +100,21 @@ fn reopened(
     })
 }
 
+/// The vault in the middle of a merge that brought settings by which other names belong to
+/// other keyrings; the same vault where it did not, or where they are unmerged.
+fn rerouted(ctx: &Context, git: &Git<'_>, vault: Vault) -> Result<Vault, CommandError> {
+    let Err(VaultError::NewEpoch { .. }) = vault.reread_settings() else {
+        return Ok(vault);
+    };
+    ctx.unlocked()
+        .map_err(|error| match git.run(&["merge", "--abort"]) {
+            Ok(done) if done.status.success() => {
+                error.hint("the vault is as it was before; what came is in FETCH_HEAD")
+            }
+            _ => error.hint("go back with: git merge --abort"),
+        })
+}
+
 /// What git said in its last words, for people.
 fn said(done: &Output) -> String {
     let text = String::from_utf8_lossy(&done.stderr);
@@ -118,7 +133,8 @@ impl GitPull {
             ),
             _ => error,
         })?;
-        let git = Git { dir: vault.root() };
+        let root = vault.root().to_owned();
+        let git = Git { dir: &root };
         if let Some(what) = vault.git_under_way() {
             return Err(
                 CommandError::new(Exit::Guard, format!("git is in the middle of {what}"))
@@ -193,9 +209,9 @@ impl GitPull {
             let why = format!("git merge: {}", said(&merged));
             return Err(CommandError::new(Exit::Guard, why));
         }
-        let vault = match forward {
+        let mut vault = match forward {
             true => reopened(ctx, &git, before.as_deref(), own.as_ref())?,
-            false => vault,
+            false => rerouted(ctx, &git, vault)?,
         };
         let report = merge::merge(ctx, &vault)?;
         if !forward {
@@ -208,7 +224,13 @@ impl GitPull {
             }
             let message = format!("Merge branch '{branch}' of {remote}");
             vault.finish_merge(&message, now())?;
-            vault.reread_settings()?;
+            match vault.reread_settings() {
+                // Which names belong to which keyring has changed.
+                Err(VaultError::NewEpoch { .. }) => {
+                    vault = reopened(ctx, &git, before.as_deref(), own.as_ref())?;
+                }
+                done => done?,
+            }
         }
         self.done(ctx, &vault, before.as_deref(), Some(&report))
     }

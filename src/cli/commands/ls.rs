@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::DONE;
 use crate::cli::context::Context;
 use crate::cli::error::CommandResult;
 use crate::cli::show;
-use crate::model::{Escaped, Record};
+use crate::model::{Escaped, Record, SecretName};
 use crate::vault::Loaded;
 
 /// List secrets
@@ -39,15 +39,37 @@ impl Ls {
             .filter(|r| self.all || r.state.lifecycle.is_live())
             .collect();
         report_blocked(ctx, &loaded);
+        let closed: Vec<(&SecretName, &String)> = loaded
+            .closed
+            .iter()
+            .filter(|(name, _)| name.as_str().starts_with(prefix))
+            .collect();
         if ctx.ui.json() {
             let list: Vec<Value> = records.iter().map(|r| show::json_of(r)).collect();
-            ctx.ui.json_data(&json!({ "SecretList": list }))?;
+            let closed: Vec<Value> = closed
+                .iter()
+                .map(|(name, keyring)| json!({ "Name": name.as_str(), "Keyring": keyring }))
+                .collect();
+            let mut all = json!({ "SecretList": list });
+            if !closed.is_empty() {
+                all["NoAccess"] = closed.into();
+            }
+            ctx.ui.json_data(&all)?;
             return DONE;
         }
+        let mut lines: BTreeMap<&str, String> = records
+            .iter()
+            .map(|record| (record.name.as_str(), show::marks(record).join(", ")))
+            .collect();
+        // The name is all that is known of it.
+        lines.extend(closed.iter().map(|(name, keyring)| {
+            let mark = format!("no access: keyring {keyring}");
+            (name.as_str(), mark)
+        }));
         let text = if self.flat {
-            flat(&records)
+            flat(&lines)
         } else {
-            tree(&records)
+            tree(&lines)
         };
         ctx.ui.data(text.as_bytes())?;
         DONE
@@ -62,21 +84,20 @@ pub(super) fn report_blocked(ctx: &Context, loaded: &Loaded) {
     }
 }
 
-fn flat(records: &[&Record]) -> String {
+fn flat(lines: &BTreeMap<&str, String>) -> String {
     let mut text = String::new();
-    for record in records {
-        text.push_str(record.name.as_str());
-        push_marks(&mut text, record);
+    for (name, marks) in lines {
+        text.push_str(name);
+        push_marks(&mut text, marks);
     }
     text
 }
 
 /// Folders once, secrets below them; a name may be both.
-fn tree(records: &[&Record]) -> String {
+fn tree(lines: &BTreeMap<&str, String>) -> String {
     let mut text = String::new();
     let mut folders: BTreeSet<&str> = BTreeSet::new();
-    for record in records {
-        let name = record.name.as_str();
+    for (name, marks) in lines {
         let ends = name.match_indices('/').map(|(at, _)| at);
         let mut start = 0;
         let mut depth = 0;
@@ -93,15 +114,33 @@ fn tree(records: &[&Record]) -> String {
         }
         text.push_str(&"  ".repeat(depth));
         text.push_str(name.get(start..).unwrap_or(""));
-        push_marks(&mut text, record);
+        push_marks(&mut text, marks);
     }
     text
 }
 
-fn push_marks(text: &mut String, record: &Record) {
-    let marks = show::marks(record);
+fn push_marks(text: &mut String, marks: &str) {
     if !marks.is_empty() {
-        text.push_str(&format!("  [{}]", marks.join(", ")));
+        text.push_str(&format!("  [{marks}]"));
     }
     text.push('\n');
+}
+
+/// Says how many secrets belong to keyrings that are not open.
+pub(super) fn report_closed(ctx: &Context, loaded: &Loaded) {
+    for (keyring, n) in count_closed(loaded) {
+        ctx.ui.status(&format!(
+            "{} in keyring {keyring}: no access, left out",
+            show::count(n, "secret")
+        ));
+    }
+}
+
+/// How many secrets there are of each keyring that is not open.
+pub(super) fn count_closed(loaded: &Loaded) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for keyring in loaded.closed.values() {
+        *counts.entry(keyring.as_str()).or_default() += 1;
+    }
+    counts
 }

@@ -24,6 +24,7 @@ mod get;
 mod git_pull;
 mod init;
 mod join;
+mod keyring;
 mod label;
 mod lock;
 mod log;
@@ -118,6 +119,8 @@ pub enum Command {
     Demo(demo::Demo),
     #[command(subcommand)]
     Members(members::Members),
+    #[command(subcommand)]
+    Keyring(keyring::KeyringVerb),
     Join(join::Join),
     Trust(trust::Trust),
     Rekey(members::RekeyVerb),
@@ -213,6 +216,7 @@ impl Command {
             Self::Serve(c) => c.run(ctx),
             Self::Demo(c) => c.run(ctx),
             Self::Members(c) => c.run(ctx),
+            Self::Keyring(c) => c.run(ctx),
             Self::Join(c) => c.run(ctx),
             Self::Trust(c) => c.run(ctx),
             Self::Rekey(c) => c.run(ctx),

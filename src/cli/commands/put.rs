@@ -169,10 +169,10 @@ impl NewVersion<'_> {
         if let Some(known) = record.state.versions.get(&self.stamp.id)
             && known.has_value()
         {
-            let digest = vault.keys().map(|k| k.digest(self.value)).transpose();
+            let digest = vault.keys_for(self.name)?.digest(self.value);
             let digest = digest.map_err(VaultError::from)?;
             return match (known.content, digest) {
-                (Content::Value { digest: is, .. }, Some(new)) if is == new => {
+                (Content::Value { digest: is, .. }, new) if is == new => {
                     let before = record.clone();
                     self.describe(&mut record)?;
                     if record == before {

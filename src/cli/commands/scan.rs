@@ -60,7 +60,7 @@ pub struct Scan {
 impl Scan {
     pub(super) fn run(self, ctx: &Context) -> CommandResult {
         let vault = ctx.unlocked()?;
-        let needles = self.needles(&vault)?;
+        let needles = self.needles(ctx, &vault)?;
         let weak = needles.weak();
         let table = needles.table();
         let here = PathBuf::from(".");
@@ -119,7 +119,7 @@ impl Scan {
         Ok(Exit::Findings)
     }
 
-    fn needles(&self, vault: &Vault) -> Result<Needles, CommandError> {
+    fn needles(&self, ctx: &Context, vault: &Vault) -> Result<Needles, CommandError> {
         let mut rules = Rules {
             min_length: usize::try_from(self.min_length).unwrap_or(usize::MAX),
             min_entropy: f64::from(self.min_entropy),
@@ -131,7 +131,9 @@ impl Scan {
         let more = self.skip_field.iter().map(|f| f.to_ascii_lowercase());
         rules.skip.extend(more);
         let mut needles = Needles::default();
-        for (name, record) in vault.load()?.records {
+        let loaded = vault.load()?;
+        super::ls::report_closed(ctx, &loaded);
+        for (name, record) in loaded.records {
             if self.except.iter().any(|e| covers(e, name.as_str())) {
                 continue;
             }

@@ -161,6 +161,7 @@ impl Status {
                 "Conflicts": conflicts,
                 "Alarms": alarmed.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
                 "Blocked": loaded.blocked,
+                "NoAccess": super::ls::count_closed(&loaded),
                 "Verified": loaded.verified,
                 "Remotes": remotes,
                 "Stale": stale.iter().map(freshness::Stale::json).collect::<Vec<_>>(),
@@ -176,6 +177,12 @@ impl Status {
             vault.root().display(),
             count(live, "secret")
         ))?;
+        for (keyring, n) in super::ls::count_closed(&loaded) {
+            ctx.ui.line(&format!(
+                "keyring {keyring}: no access to {}",
+                count(n, "secret")
+            ))?;
+        }
         for line in lines {
             ctx.ui.line(&line)?;
         }

@@ -258,6 +258,7 @@ pub(super) async fn look(
     let progress = ctx.ui.progress();
     let prepared = compare(vault, stores, prepared, &options.policy, progress.as_ref()).await;
     super::ls::report_blocked(ctx, &prepared.loaded);
+    super::ls::report_closed(ctx, &prepared.loaded);
     Ok(prepared)
 }
 

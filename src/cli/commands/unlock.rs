@@ -40,6 +40,9 @@ pub struct Unlock {
     foreground: bool,
 }
 
+/// The identities of the other keyrings that are open, by name.
+type Others = Vec<(String, Identity)>;
+
 /// The longest time that an agent holds keys.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -64,19 +67,27 @@ impl Unlock {
         ctx.unlock_as(&mut vault, identity.member())?;
         let keyring = vault.keys().and_then(|keys| keys.identity());
         let keyring = keyring.ok_or(VaultError::Locked)?;
+        let others = vault.keychain().into_iter().flat_map(|keys| keys.others());
+        let others: Others = others
+            .filter_map(|(name, keys)| Some((name.to_owned(), keys.identity()?)))
+            .collect();
         let id = vault.config().vault_id.clone();
         // Neither is needed any more.
         drop(identity);
         drop(vault);
         if let Some(listener) = listener {
-            return self.stay(ctx, listener, &id, keyring);
+            return self.stay(ctx, listener, &id, keyring, others);
         }
         let agent = match running {
             Some(agent) => agent,
             None => start(ctx, &socket)?,
         };
         agent.hold(&id, &keyring, self.lifetime())?;
+        for (name, keyring) in &others {
+            agent.hold_named(&id, name, keyring, self.lifetime())?;
+        }
         drop(keyring);
+        drop(others);
         let status = agent.status()?;
         let held = status.vaults.iter().find(|held| held.vault == id);
         if held.is_some_and(|held| !held.is_memory_locked) {
@@ -117,6 +128,7 @@ impl Unlock {
         listener: Listener,
         vault: &str,
         keyring: Identity,
+        others: Others,
     ) -> CommandResult {
         let unexpected = |e| CommandError::from_error(Exit::Unexpected, e);
         let stop = stop_signals()?;
@@ -127,7 +139,12 @@ impl Unlock {
         server
             .hold(vault, &keyring, self.lifetime())
             .map_err(unexpected)?;
+        for (name, keyring) in &others {
+            let held = server.hold_named(vault, name, keyring, self.lifetime());
+            held.map_err(unexpected)?;
+        }
         drop(keyring);
+        drop(others);
         ctx.ui.status(&self.said());
         server.run(stop).map_err(unexpected)?;
         ctx.ui.status("Locked");

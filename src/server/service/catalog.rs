@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Shared;
 use crate::model::{Record, RemoteFacts, RemoteName, SecretName, Sight};
-use crate::vault::{Sights, Vault, VaultError};
+use crate::vault::{Routes, Sights, Vault, VaultError};
 
 /// Every secret of the vault as it was last read, and what the remotes said of it.
 #[derive(Default)]
@@ -10,6 +10,8 @@ pub(super) struct Catalog {
     pub(super) records: BTreeMap<SecretName, Shared<Record>>,
     /// Secrets whose metadata is not believed, with the reason.
     pub(super) blocked: BTreeMap<String, String>,
+    /// How names begin that belong to keyrings which are not open.
+    pub(super) shut: Routes,
     /// By the full ARN that a remote gave.
     pub(super) arns: HashMap<String, SecretName>,
     /// What was last seen of the remotes' own facts, by ARN.
@@ -25,6 +27,7 @@ impl Catalog {
         let loaded = vault.load()?;
         let mut catalog = Self {
             blocked: loaded.blocked,
+            shut: loaded.shut,
             ..Self::default()
         };
         for record in loaded.records.into_values() {

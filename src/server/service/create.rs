@@ -140,7 +140,7 @@ impl Service {
         let known = record.state.versions.get(id).map(|v| v.content);
         match (known, value) {
             (Some(Content::Value { digest, .. }), Some(value)) => {
-                match self.digest(value)? == digest {
+                match self.digest(&record.name, value)? == digest {
                     true => Ok(()),
                     false => Err(token_in_use(id, arn)),
                 }

@@ -441,7 +441,9 @@ fn vault_fault(error: &VaultError) -> Fault {
     if matches!(error, VaultError::Locked) {
         return locked();
     }
-    let code = if error.is_busy() {
+    let code = if matches!(error, VaultError::NoAccess { .. }) {
+        Code::AccessDeniedException
+    } else if error.is_busy() {
         Code::ThrottlingException
     } else if error.is_integrity() || error.is_newer() {
         Code::DecryptionFailure

@@ -212,6 +212,13 @@ impl Site<'_> {
                 return Err(denied(call, id));
             }
         }
+        // Its metadata is under keys that are not open here: whether it is there is not
+        // said, since that cannot be known.
+        let name: Option<SecretName> = id.parse().ok();
+        let local = name.and_then(|name| self.local(&name));
+        if local.is_some_and(|name| !self.catalog.shut.is_default(&name)) {
+            return Err(denied(call, id));
+        }
         if let Some(why) = self.catalog.blocked.get(id) {
             return Err(Fault::new(
                 Code::DecryptionFailure,

@@ -7,8 +7,8 @@ use super::describe::stages_of;
 use super::input::{self, Checks, SecretText, parse};
 use super::{Service, apply, json, vault_fault};
 use crate::model::{
-    Attributes, Change, Content, Digest, Origin, OwnField, Record, SecretValue, StagingLabel,
-    VersionId, VersionMeta,
+    Attributes, Change, Content, Digest, Origin, OwnField, Record, SecretName, SecretValue,
+    StagingLabel, VersionId, VersionMeta,
 };
 use crate::vault::Transaction;
 
@@ -72,7 +72,7 @@ impl Service {
         if let Some(content) = record.state.versions.get(new.id).map(|v| v.content)
             && let Content::Value { digest, .. } = content
         {
-            return match self.digest(new.value)? == digest {
+            return match self.digest(&record.name, new.value)? == digest {
                 true => Ok(()),
                 false => Err(token_in_use(new.id, new.arn)),
             };
@@ -98,9 +98,9 @@ impl Service {
         apply(record, &change)
     }
 
-    /// The keyed digest of a value.
-    pub(super) fn digest(&self, value: &SecretValue) -> Result<Digest, Fault> {
-        let keys = self.vault.keys().ok_or_else(super::locked)?;
+    /// The keyed digest of a secret's value.
+    pub(super) fn digest(&self, name: &SecretName, value: &SecretValue) -> Result<Digest, Fault> {
+        let keys = self.vault.keys_for(name).map_err(|e| vault_fault(&e))?;
         keys.digest(value).map_err(|e| vault_fault(&e.into()))
     }
 

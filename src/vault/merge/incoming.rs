@@ -1,18 +1,20 @@
 //! A look at what was fetched, in git's object database, before any of it is checked out
 //! (crypto.md section 4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use git2::{DiffOptions, FileMode, Repository};
 
 use super::super::git::{GitError, Work};
 use super::super::init::ATTRIBUTES;
+use super::super::keychain::Routes;
 use super::super::keyring::{self, Keyring};
 use super::super::layout::{self, PathError};
 use super::super::unlock::unverified;
 use super::super::{CONFIG, SECRETS, Vault, VaultError, ledger, meta, value};
 use super::sides::blob;
+use crate::config::Config;
 use crate::crypto::{Ct8, Domain, KeyringKeys, Member};
 use crate::model::Escaped;
 
@@ -90,6 +92,15 @@ impl Vault {
         let diff = repo.diff_tree_to_tree(since, Some(&theirs), Some(&mut options))?;
         let mut refused = BTreeMap::new();
         let list = Keyring::list_path(keyring::DEFAULT);
+        let mut others = Vec::new();
+        let mut coming = Coming {
+            new,
+            routes: self
+                .need_keychain()
+                .map(|keys| keys.routes().clone())
+                .unwrap_or_default(),
+            renewed: BTreeSet::new(),
+        };
         for delta in diff.deltas() {
             let file = delta.new_file();
             if file.id().is_zero() {
@@ -134,8 +145,17 @@ impl Vault {
                     refused.insert(Escaped(path).to_string(), why.to_owned());
                 }
             }
-            if let Err(why) = content(path, &bytes, new.or(self.keys())) {
-                refused.insert(Escaped(path).to_string(), why);
+            if path == CONFIG {
+                coming.take_settings(&bytes);
+            }
+            if let Some(name) = self.renewed(path, &bytes) {
+                coming.renewed.insert(name);
+            }
+            others.push((path.to_owned(), bytes));
+        }
+        for (path, bytes) in others {
+            if let Err(why) = self.content(&path, &bytes, &coming) {
+                refused.insert(Escaped(&path).to_string(), why);
             }
         }
         Ok(refused)
@@ -148,45 +168,107 @@ impl Vault {
         let list = unverified(list);
         list.is_some_and(|list| list.commitment != keys.commitment())
     }
+
+    /// The name of another keyring than the default one, if this is its member list and
+    /// says other keys than those that are open.
+    fn renewed(&self, path: &str, bytes: &[u8]) -> Option<String> {
+        let name = keyring_of_list(path)?;
+        let keys = self.keychain()?.named(name)?;
+        let list = unverified(bytes)?;
+        (list.commitment != keys.commitment()).then(|| name.to_owned())
+    }
+
+    /// The keys that a keyring's files are to be under: none of a keyring that is not
+    /// open, or that comes with new keys. Of those nothing but the form is looked at, and
+    /// unlocking verifies the rest.
+    fn coming_keys<'v>(&'v self, keyring: &str, coming: &Coming<'v>) -> Option<&'v KeyringKeys> {
+        match keyring {
+            keyring::DEFAULT => coming.new.or(self.keys()),
+            name if coming.renewed.contains(name) => None,
+            name => self.keychain()?.named(name),
+        }
+    }
+
+    /// Whether a file of ours is what its path says.
+    fn content(&self, path: &str, bytes: &[u8], coming: &Coming<'_>) -> Result<(), String> {
+        let sealed = |keyring: &str, domain| -> Result<(), String> {
+            let Some(keys) = self.coming_keys(keyring, coming) else {
+                return Ok(());
+            };
+            let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+            let body = keys.verify_text(domain, text);
+            body.map(drop).map_err(|e| e.to_string())
+        };
+        if path == ATTRIBUTES {
+            return attributes(bytes);
+        }
+        if path == CONFIG {
+            return sealed(keyring::DEFAULT, Domain::Vault);
+        }
+        if path == Keyring::list_path(keyring::DEFAULT) {
+            return sealed(keyring::DEFAULT, Domain::Keyring);
+        }
+        if let Some(name) = keyring_of_list(path) {
+            return sealed(name, Domain::Keyring);
+        }
+        if let Some(name) = keyring_of_ledger(path) {
+            return sealed(name, Domain::Ledger);
+        }
+        if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
+            if path.ends_with(".toml") {
+                let text = std::str::from_utf8(bytes).unwrap_or_default();
+                let name = meta::said_name(text);
+                let keyring = name.as_ref().map(|name| coming.routes.keyring_of(name));
+                let keys = self.coming_keys(keyring.unwrap_or(keyring::DEFAULT), coming);
+                let read = meta::read(bytes, path, keys);
+                return read.map(drop).map_err(|e| super::chain(&e));
+            }
+            let (_, name) = super::split(path);
+            let file = layout::parse_value_file(name).map_err(|e| e.to_string())?;
+            if Ct8::of(bytes) != file.ct8 {
+                return Err("its name says another content".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What comes along with a commit that says which keys the rest of it is under.
+struct Coming<'k> {
+    /// The default keyring's keys, if it comes with new ones.
+    new: Option<&'k KeyringKeys>,
+    routes: Routes,
+    /// Keyrings that come with other keys than those that are open.
+    renewed: BTreeSet<String>,
+}
+
+impl Coming<'_> {
+    /// Takes the routes of settings whose mac is verified with everything else: if that is
+    /// wrong, they are refused.
+    fn take_settings(&mut self, bytes: &[u8]) {
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let body = crate::crypto::Mac::split_text(text).map(|(body, _)| body);
+        if let Some(config) = body.ok().and_then(|body| Config::parse(body).ok()) {
+            self.routes = Routes::of(&config);
+        }
+    }
 }
 
 fn is_ledger(path: &str) -> bool {
-    path.starts_with("keys/") && path.ends_with(".removed.toml")
+    keyring_of_ledger(path).is_some()
 }
 
-/// Whether a file of ours is what its path says, under these keys.
-fn content(path: &str, bytes: &[u8], keys: Option<&KeyringKeys>) -> Result<(), String> {
-    let sealed = |domain| -> Result<(), String> {
-        let keys = keys.ok_or_else(|| VaultError::Locked.to_string())?;
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-        keys.verify_text(domain, text)
-            .map(drop)
-            .map_err(|e| e.to_string())
-    };
-    if path == ATTRIBUTES {
-        return attributes(bytes);
-    }
-    if path == CONFIG {
-        return sealed(Domain::Vault);
-    }
-    if path == Keyring::list_path(keyring::DEFAULT) {
-        return sealed(Domain::Keyring);
-    }
-    if is_ledger(path) {
-        return sealed(Domain::Ledger);
-    }
-    if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
-        if path.ends_with(".toml") {
-            let read = meta::read(bytes, path, keys);
-            return read.map(drop).map_err(|e| super::chain(&e));
-        }
-        let (_, name) = super::split(path);
-        let file = layout::parse_value_file(name).map_err(|e| e.to_string())?;
-        if Ct8::of(bytes) != file.ct8 {
-            return Err("its name says another content".to_owned());
-        }
-    }
-    Ok(())
+/// The keyring whose ledger of a removal lies at a path.
+fn keyring_of_ledger(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("keys/")?.strip_suffix(".removed.toml")?;
+    let (name, _) = name.split_once('.')?;
+    (name == keyring::DEFAULT || Config::is_keyring_name(name)).then_some(name)
+}
+
+/// The keyring whose member list lies at a path, the default one apart.
+fn keyring_of_list(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("keys/")?.strip_suffix(".toml")?;
+    Config::is_keyring_name(name).then_some(name)
 }
 
 /// Whether a path below the vault's directory may be there, as what it is.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::super::disk::Root;
 use super::super::keyring::{self, Keyring};
 use super::super::{CONFIG, Vault, meta};
 use super::sides::Sides;
 use crate::config::Config;
-use crate::crypto::{Domain, Member, encrypt_keyring, open_keyring};
+use crate::crypto::{Domain, KeyringKeys, Member, encrypt_keyring, open_keyring};
 use crate::model::{Escaped, Timestamp};
 
 /// The largest age file of a keyring, in bytes.
@@ -14,9 +15,34 @@ const MAX_AGE: usize = 160 * 1024;
 
 type Files = Vec<(String, Vec<u8>)>;
 
-/// The files that a vault is opened by.
-pub(super) fn paths() -> [String; 2] {
-    [CONFIG.to_owned(), Keyring::list_path(keyring::DEFAULT)]
+/// The files that a vault is opened by: its settings and its keyrings' member lists.
+pub(super) fn paths(root: &Root) -> Vec<String> {
+    let mut paths = vec![CONFIG.to_owned()];
+    let entries = root.list("keys").unwrap_or_default();
+    let lists = entries
+        .into_iter()
+        .map(|entry| format!("keys/{}", entry.name));
+    paths.extend(lists.filter(|path| keyring_of(path).is_some_and(|(_, is_list)| is_list)));
+    paths
+}
+
+/// The keyring that a path is a file of, and whether that is its member list.
+fn keyring_of(path: &str) -> Option<(&str, bool)> {
+    let file = path.strip_prefix("keys/")?;
+    let (name, is_list) = match file.strip_suffix(".toml") {
+        Some(name) => (name, true),
+        None => (file.strip_suffix(".age")?, false),
+    };
+    let is_one = name == keyring::DEFAULT || Config::is_keyring_name(name);
+    is_one.then_some((name, is_list))
+}
+
+/// The keys of a keyring by its name.
+fn keys_of<'v>(vault: &'v Vault, name: &str) -> Result<&'v KeyringKeys, String> {
+    let chain = vault.need_keychain().map_err(|e| e.to_string())?;
+    chain.named(name).ok_or_else(|| {
+        format!("no access to keyring {name}: one of its members must merge its files")
+    })
 }
 
 /// Merges what is unmerged beside the secrets: by path, the files to write, or why not.
@@ -26,10 +52,6 @@ pub(super) fn merge(
     member: Option<&dyn Member>,
     now: Timestamp,
 ) -> BTreeMap<String, Result<Files, String>> {
-    let (list, age) = (
-        Keyring::list_path(keyring::DEFAULT),
-        Keyring::age_path(keyring::DEFAULT),
-    );
     let mut done = BTreeMap::new();
     for path in sides.unmerged.keys() {
         let answer = if *path == CONFIG {
@@ -37,9 +59,9 @@ pub(super) fn merge(
                 let bytes = merge_texts(vault, path, &base, &ours, &theirs)?;
                 Ok(vec![(path.clone(), bytes)])
             })
-        } else if *path == list || *path == age {
+        } else if let Some((name, _)) = keyring_of(path) {
             // One answer for the two: who is listed is who it is encrypted to.
-            members(vault, sides, (&list, &age), member, now)
+            members(vault, sides, name, member, now)
         } else if path.starts_with("secrets/") {
             continue;
         } else {
@@ -69,8 +91,8 @@ pub(super) fn merge_texts(
     if path == CONFIG {
         return config(vault, base, ours, theirs);
     }
-    if path == Keyring::list_path(keyring::DEFAULT) {
-        return match lists(vault, base, ours, theirs)? {
+    if let Some((name, true)) = keyring_of(path) {
+        return match lists(vault, name, base, ours, theirs)? {
             // Whoever is listed must be able to open the keyring: one file does not do.
             (_, None) => Err("both sides changed the members".to_owned()),
             (_, Some(side)) => Ok(side.to_vec()),
@@ -79,8 +101,7 @@ pub(super) fn merge_texts(
     Err("no file that is merged so".to_owned())
 }
 
-fn body(vault: &Vault, domain: Domain, bytes: &[u8]) -> Result<String, String> {
-    let keys = vault.need_keys().map_err(|e| e.to_string())?;
+fn body(keys: &KeyringKeys, domain: Domain, bytes: &[u8]) -> Result<String, String> {
     if bytes.len() > meta::MAX {
         return Err("the file is too large".to_owned());
     }
@@ -90,8 +111,9 @@ fn body(vault: &Vault, domain: Domain, bytes: &[u8]) -> Result<String, String> {
 }
 
 fn config(vault: &Vault, base: &[u8], ours: &[u8], theirs: &[u8]) -> Result<Vec<u8>, String> {
+    let keys = vault.need_keys().map_err(|e| e.to_string())?;
     let read = |bytes: &[u8]| -> Result<Config, String> {
-        let body = body(vault, Domain::Vault, bytes)?;
+        let body = body(keys, Domain::Vault, bytes)?;
         Config::parse(&body).map_err(|e| e.to_string())
     };
     let here = read(ours).map_err(|e| format!("this side: {e}"))?;
@@ -101,7 +123,6 @@ fn config(vault: &Vault, base: &[u8], ours: &[u8], theirs: &[u8]) -> Result<Vec<
     if united == here {
         return Ok(ours.to_vec());
     }
-    let keys = vault.need_keys().map_err(|e| e.to_string())?;
     let text = united.emit().map_err(|e| e.to_string())?;
     let text = keys
         .seal_text(Domain::Vault, text)
@@ -112,16 +133,16 @@ fn config(vault: &Vault, base: &[u8], ours: &[u8], theirs: &[u8]) -> Result<Vec<
 /// The united list, and which side's file already is it.
 fn lists<'b>(
     vault: &Vault,
+    name: &str,
     base: &[u8],
     ours: &'b [u8],
     theirs: &'b [u8],
 ) -> Result<(Keyring, Option<&'b [u8]>), String> {
-    let keys = vault.need_keys().map_err(|e| e.to_string())?;
+    let keys = keys_of(vault, name)?;
     let read = |bytes: &[u8]| -> Result<Keyring, String> {
-        let body = body(vault, Domain::Keyring, bytes)?;
+        let body = body(keys, Domain::Keyring, bytes)?;
         let list = Keyring::parse(&body).map_err(|e| e.to_string())?;
-        list.check(keyring::DEFAULT, keys)
-            .map_err(|e| e.to_string())?;
+        list.check(name, keys).map_err(|e| e.to_string())?;
         Ok(list)
     };
     let newer = "a keyring of another epoch is not merged: take the newer side's keys/ whole, then: git add keys";
@@ -163,18 +184,19 @@ fn lists<'b>(
 fn members(
     vault: &Vault,
     sides: &Sides<'_>,
-    (list, age): (&String, &String),
+    name: &str,
     member: Option<&dyn Member>,
     now: Timestamp,
 ) -> Result<Files, String> {
+    let (list, age) = (&Keyring::list_path(name), &Keyring::age_path(name));
+    let keys = keys_of(vault, name)?;
     let [base, ours, theirs] = texts(sides, list)?;
     let [_, our_age, their_age] = sides.three(age)?;
-    let (united, side) = lists(vault, &base, &ours, &theirs)?;
+    let (united, side) = lists(vault, name, &base, &ours, &theirs)?;
     let [our_age, their_age] = [our_age, their_age].map(|age| {
         let age = age.filter(|age| age.len() <= MAX_AGE);
         age.ok_or_else(|| "one side has no keyring file".to_owned())
     });
-    let keys = vault.need_keys().map_err(|e| e.to_string())?;
     match side {
         // The other side's list, or the same list on both: its file goes with it. Whose
         // it is was verified with the list; that it opens shows at the next unlock.

@@ -90,6 +90,7 @@ impl Create {
             prefixes: self.prefixes.clone(),
             have: have.as_ref(),
         };
+        crate::cli::commands::ls::report_closed(ctx, &vault.glance()?);
         let progress = ctx.ui.progress();
         let made = if self.for_newcomer {
             ctx.ui.confirm(
