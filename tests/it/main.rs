@@ -32,6 +32,7 @@ mod frozen;
 mod fuzz;
 mod git_merge;
 mod home;
+mod keyrings;
 mod layers;
 mod migrate_memory;
 mod moto;

@@ -203,7 +203,7 @@ fn a_member_with_a_plugin_opens_the_vault_and_so_does_debians_age() {
     assert!(
         text.contains("AGE-SECRET-KEY-1"),
         "{}",
-        crate::home::said(&opened)
+        said(&opened)
     );
     // And the other way: what Debian's age encrypts with the plugin, we open.
     let keyring = ann.home.path().join("keyring");

@@ -21,12 +21,12 @@ use strongroom::vault::{Keyring, Past, Vault, VaultError};
 use super::home::{Home, copy, said};
 use super::sync_memory::world::run;
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const CANARY: &str = "hunter2-canary";
 const INTEGRITY: i32 = 7;
 
 /// A vault with two secrets under git, and a clone's state that has seen it.
-fn house() -> Home {
+pub(crate) fn house() -> Home {
     let home = Home::new();
     let done = home.run(
         &["init", "vault", "--no-passphrase", "--member", "ann"],
@@ -46,7 +46,7 @@ fn tried(home: &Home, args: &[&str]) -> Output {
 }
 
 /// Ends with this code and says this, and shows no value.
-fn ends(home: &Home, args: &[&str], code: i32, says: &str) {
+pub(crate) fn ends(home: &Home, args: &[&str], code: i32, says: &str) {
     let done = tried(home, args);
     assert_eq!(done.status.code(), Some(code), "{args:?}: {}", said(&done));
     assert!(said(&done).contains(says), "{args:?}: {}", said(&done));
@@ -54,7 +54,7 @@ fn ends(home: &Home, args: &[&str], code: i32, says: &str) {
     assert!(!said(&done).contains(CANARY));
 }
 
-fn git(home: &Home, args: &[&str]) -> String {
+pub(crate) fn git(home: &Home, args: &[&str]) -> String {
     let output = Command::new("git")
         .args(["-c", "user.name=Eve", "-c", "user.email=eve@example.org"])
         .args(args)
@@ -69,7 +69,7 @@ fn identity(home: &Home) -> Identity {
     Identity::from_file(&fs::read(home.identity()).unwrap()).unwrap()
 }
 
-fn unlocked(home: &Home) -> Result<Vault, VaultError> {
+pub(crate) fn unlocked(home: &Home) -> Result<Vault, VaultError> {
     let mut vault = Vault::open(&home.vault(), &home.path().join(".local/state"))?;
     vault.unlock(&identity(home))?;
     Ok(vault)
