@@ -27,6 +27,9 @@ pub use unite::SettingsClash;
 pub struct Config {
     /// The vault's id, a UUID in lower case. It never changes.
     pub vault_id: String,
+    /// Whether names, tags and descriptions are hidden from whoever has no key. It never
+    /// changes.
+    pub hidden_names: bool,
     /// How the vault uses git.
     pub git: GitConfig,
     /// When a sync that would delete too much stops (sync.md section 1.4).
@@ -94,6 +97,7 @@ impl Config {
     pub fn new(vault_id: impl Into<String>) -> Self {
         Self {
             vault_id: vault_id.into(),
+            hidden_names: false,
             git: GitConfig { commit: true },
             max_delete: MaxDelete {
                 count: 10,
@@ -132,6 +136,10 @@ impl Config {
         let mut out = format!("format = {}\n", Self::FORMAT);
         line("vault_id", &self.vault_id, &mut out);
         out.push_str(&format!("recovery_window = {}\n", self.recovery_window));
+        // Absent where they are not, as before there was such a key.
+        if self.hidden_names {
+            out.push_str("hidden_names = true\n");
+        }
         out.push_str(&format!("\n[git]\ncommit = {}\n", self.git.commit));
         out.push_str(&format!(
             "\n[max_delete]\ncount = {}\npercent = {}\n",

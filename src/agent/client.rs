@@ -13,10 +13,10 @@ use super::protocol::{
 use super::socket::{Peer, check, directory};
 use super::ttl::Lifetime;
 use crate::crypto::{
-    Commitment, Domain, Identity, KeyHolder, KeyringKeys, KeysError, Mac, OpenError, Recipient,
-    encrypt_keyring,
+    Commitment, Domain, HiddenName, Identity, KeyHolder, KeyringKeys, KeysError, Mac, OpenError,
+    Placed, Recipient, Revealed, encrypt_keyring,
 };
-use crate::model::{Digest, SecretValue, Timestamp};
+use crate::model::{Digest, SecretName, SecretValue, Timestamp};
 
 /// How long the agent may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -282,6 +282,32 @@ impl LockWatch {
     }
 }
 
+/// What a batch of texts has at most, in bytes: its answer has to fit a frame, too, and
+/// a text grows by an eighth when it is hidden.
+const BATCH: usize = (MAX - HEAD) / 8 * 7;
+/// What a text has besides itself, in the message or in the answer, in bytes: the
+/// shortest is padded to 512.
+const EACH: usize = 640;
+
+/// Splits what is asked for into what fits one message each; what is longer than that
+/// is alone in its own.
+fn batches<T>(all: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut batches = Vec::new();
+    let mut rest = all;
+    while !rest.is_empty() {
+        let mut sum = 0;
+        let fits = |one: &&T| {
+            sum += size(one) + EACH;
+            sum <= BATCH
+        };
+        let count = rest.iter().take(MOST).take_while(fits).count().max(1);
+        let (now, later) = rest.split_at(count);
+        batches.push(now);
+        rest = later;
+    }
+    batches
+}
+
 /// Keys that the agent holds.
 struct Held {
     client: Client,
@@ -315,6 +341,25 @@ impl Held {
             Some(other) => Err(unexpected(&other)),
             None => Err(ClientError::NoAnswer),
         }
+    }
+}
+
+impl Held {
+    /// Asks for texts in as many messages as they need.
+    fn texts(
+        &self,
+        placed: &[Placed<'_>],
+        request: impl Fn(Vec<Placed<'_>>) -> Zeroizing<Vec<u8>>,
+    ) -> Result<Vec<Option<Revealed>>, KeysError> {
+        let mut all = Vec::with_capacity(placed.len());
+        for batch in batches(placed, |text| text.place.len() + text.bytes.len()) {
+            match self.client.ask_all(&[request(batch.to_vec())])?.pop() {
+                Some(Reply::Texts(texts)) if texts.len() == batch.len() => all.extend(texts),
+                Some(other) => return Err(unexpected(&other).into()),
+                None => return Err(KeysError::NoAnswer),
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -367,6 +412,40 @@ impl KeyHolder for Held {
             Reply::Digest(digest) => Ok(digest),
             other => Err(unexpected(&other).into()),
         }
+    }
+
+    fn hide_names(&self, names: &[&SecretName]) -> Result<Vec<HiddenName>, KeysError> {
+        let mut all = Vec::with_capacity(names.len());
+        for batch in batches(names, |name| name.as_str().len()) {
+            let names: Vec<&str> = batch.iter().map(|name| name.as_str()).collect();
+            let reply = self.client.ask(&Request::HideNames {
+                vault: &self.vault,
+                names,
+            })?;
+            match reply {
+                Reply::HiddenNames(parts) if parts.len() == batch.len() => {
+                    let name = |[place, versions]: [Zeroizing<[u8; 32]>; 2]| {
+                        HiddenName::from_parts(*place, versions)
+                    };
+                    all.extend(parts.into_iter().map(name));
+                }
+                other => return Err(unexpected(&other).into()),
+            }
+        }
+        Ok(all)
+    }
+
+    fn hide(&self, texts: &[Placed<'_>]) -> Result<Vec<Vec<u8>>, KeysError> {
+        let vault = &self.vault;
+        let hidden = self.texts(texts, |texts| Request::Hide { vault, texts }.frame())?;
+        let bytes = |text: Option<Revealed>| text.map(|text| text.to_vec());
+        let hidden: Option<_> = hidden.into_iter().map(bytes).collect();
+        hidden.ok_or(KeysError::NoAnswer)
+    }
+
+    fn reveal(&self, sealed: &[Placed<'_>]) -> Result<Vec<Option<Revealed>>, KeysError> {
+        let vault = &self.vault;
+        self.texts(sealed, |sealed| Request::Reveal { vault, sealed }.frame())
     }
 
     fn decrypt(&self, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {

@@ -7,7 +7,7 @@ use super::socket::Peer;
 use super::table::Gone;
 use super::ttl::Moment;
 use crate::crypto::{Domain, Identity, KeyHolder, KeysError, OpenError, open_keyring};
-use crate::model::SecretValue;
+use crate::model::{SecretName, SecretValue};
 use zeroize::Zeroizing;
 
 /// How long a client may take for a message, and between two (crypto.md section 5).
@@ -19,6 +19,7 @@ struct Count {
     opened: usize,
     macs: usize,
     digests: usize,
+    hidden: usize,
 }
 
 /// Answers one client until it closes, is silent for too long, or talks nonsense.
@@ -82,10 +83,10 @@ pub(super) fn serve(shared: &Shared, stream: &UnixStream, peer: Peer) {
             }
         }
     }
-    if count.opened + count.macs + count.digests > 0 {
+    if count.opened + count.macs + count.digests + count.hidden > 0 {
         shared.note(&format!(
-            "{who}: {} values opened, {} macs, {} digests",
-            count.opened, count.macs, count.digests
+            "{who}: {} values opened, {} macs, {} digests, {} names and texts hidden or revealed",
+            count.opened, count.macs, count.digests, count.hidden
         ));
     }
 }
@@ -154,6 +155,27 @@ fn answer(
                 Err(error) => Reply::NotOpened(error),
             })
         }
+        Request::HideNames { vault, names } => {
+            count.hidden += names.len();
+            table.with(vault, now, |keys| hide_names(keys, &names))
+        }
+        Request::Hide { vault, texts } => {
+            count.hidden += texts.len();
+            table.with(vault, now, |keys| match keys.hide(&texts) {
+                Ok(hidden) => {
+                    let hidden = hidden.into_iter().map(|text| Some(Zeroizing::new(text)));
+                    Reply::Texts(hidden.collect())
+                }
+                Err(_) => Reply::Refused { version: 1 },
+            })
+        }
+        Request::Reveal { vault, sealed } => {
+            count.hidden += sealed.len();
+            table.with(vault, now, |keys| match keys.reveal(&sealed) {
+                Ok(texts) => Reply::Texts(texts),
+                Err(_) => Reply::Refused { version: 1 },
+            })
+        }
         // These end or change the conversation and are answered there.
         Request::Watch { .. } | Request::Lock | Request::Hold { .. } => None,
     };
@@ -163,6 +185,23 @@ fn answer(
 fn macs(keys: &impl KeyHolder, domain: Domain, bodies: &[&[u8]]) -> Reply {
     match keys.macs(domain, bodies) {
         Ok(macs) => Reply::Macs(macs),
+        Err(_) => Reply::Refused { version: 1 },
+    }
+}
+
+fn hide_names(keys: &impl KeyHolder, names: &[&str]) -> Reply {
+    let names: Result<Vec<SecretName>, _> = names.iter().map(|name| name.parse()).collect();
+    let Ok(names) = names else {
+        return Reply::Refused { version: 1 };
+    };
+    let names: Vec<&SecretName> = names.iter().collect();
+    match keys.hide_names(&names) {
+        Ok(hidden) => {
+            let parts = hidden
+                .iter()
+                .map(|name| [*name.place(), *name.version_key()].map(Zeroizing::new));
+            Reply::HiddenNames(parts.collect())
+        }
         Err(_) => Reply::Refused { version: 1 },
     }
 }

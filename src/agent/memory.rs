@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn crypto_6_keys_are_locked_and_in_no_core_file() {
-        let mut memory = KeyMemory::new(138).unwrap();
+        let mut memory = KeyMemory::new(234).unwrap();
         memory.as_mut()[..4].copy_from_slice(b"keys");
         let flags = flags(memory.as_ref());
         let has = |flag: &str| flags.iter().any(|f| f == flag);

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::ttl::Lifetime;
 use crate::config::Config;
-use crate::crypto::{Domain, Mac, OpenError};
+use crate::crypto::{Domain, Mac, OpenError, Placed, Revealed};
 use crate::model::{Digest, Kind};
 
 /// The longest frame without its length, in bytes (crypto.md section 5).
@@ -66,6 +66,18 @@ pub(super) enum Request<'a> {
     },
     /// To decrypt a value's file.
     Open { vault: &'a str, file: &'a [u8] },
+    /// What stands for names where names are hidden.
+    HideNames { vault: &'a str, names: Vec<&'a str> },
+    /// To encrypt texts, each for its place.
+    Hide {
+        vault: &'a str,
+        texts: Vec<Placed<'a>>,
+    },
+    /// To decrypt texts that were hidden.
+    Reveal {
+        vault: &'a str,
+        sealed: Vec<Placed<'a>>,
+    },
     /// To close this connection when the vault is locked.
     Watch { vault: &'a str },
 }
@@ -91,6 +103,10 @@ pub(super) enum Reply {
     Digest(Digest),
     Plain(Zeroizing<Vec<u8>>),
     NotOpened(OpenError),
+    /// The two parts of each name.
+    HiddenNames(Vec<[Zeroizing<[u8; 32]>; 2]>),
+    /// Texts, hidden or revealed; those that nobody with the keys hid are absent.
+    Texts(Vec<Option<Revealed>>),
 }
 
 /// What the agent says of itself.
@@ -181,6 +197,13 @@ impl Request<'_> {
             }
             Self::Open { vault, file } => Writer::new(9, file.len()).text(vault).bytes(file).0,
             Self::Watch { vault } => Writer::new(10, 0).text(vault).0,
+            Self::HideNames { vault, names } => {
+                let size = names.iter().map(|name| name.len() + 4).sum();
+                let frame = Writer::new(11, size).text(vault).count(names.len());
+                names.iter().fold(frame, |frame, name| frame.text(name)).0
+            }
+            Self::Hide { vault, texts } => placed(12, vault, texts).0,
+            Self::Reveal { vault, sealed } => placed(13, vault, sealed).0,
         }
     }
 }
@@ -240,6 +263,21 @@ impl<'a> Request<'a> {
             10 => Self::Watch {
                 vault: fields.vault()?,
             },
+            11 => {
+                let vault = fields.vault()?;
+                let names = fields.many(Reader::text)?;
+                Self::HideNames { vault, names }
+            }
+            12 => {
+                let vault = fields.vault()?;
+                let texts = fields.many(Reader::placed)?;
+                Self::Hide { vault, texts }
+            }
+            13 => {
+                let vault = fields.vault()?;
+                let sealed = fields.many(Reader::placed)?;
+                Self::Reveal { vault, sealed }
+            }
             _ => return None,
         };
         fields.end().then_some(request)
@@ -278,6 +316,23 @@ impl Reply {
             Self::NotOpened(error) => {
                 let (code, number) = refusal(error);
                 Writer::new(10, 0).byte(code).count(number).0
+            }
+            Self::HiddenNames(names) => {
+                let frame = Writer::new(11, 64 * names.len()).count(names.len());
+                let parts = names.iter().flatten();
+                parts.fold(frame, |frame, part| frame.raw(&**part)).0
+            }
+            Self::Texts(texts) => {
+                let lengths = texts.iter().flatten().map(|text| text.len());
+                let size = lengths.sum::<usize>() + 5 * texts.len();
+                let frame = Writer::new(12, size).count(texts.len());
+                texts
+                    .iter()
+                    .fold(frame, |frame, text| match text {
+                        Some(text) => frame.byte(1).bytes(text),
+                        None => frame.byte(0),
+                    })
+                    .0
             }
         }
     }
@@ -327,10 +382,30 @@ impl Reply {
             8 => Self::Digest(Digest(fields.array()?)),
             9 => Self::Plain(Zeroizing::new(fields.bytes()?.to_vec())),
             10 => Self::NotOpened(refused(fields.byte()?, fields.number()?)?),
+            11 => {
+                let part = |fields: &mut Reader<'_>| fields.array().map(Zeroizing::new);
+                let name = |fields: &mut Reader<'_>| Some([part(fields)?, part(fields)?]);
+                Self::HiddenNames(fields.many(name)?)
+            }
+            12 => {
+                let text = |fields: &mut Reader<'_>| match fields.byte()? {
+                    0 => Some(None),
+                    1 => Some(Some(Zeroizing::new(fields.bytes()?.to_vec()))),
+                    _ => None,
+                };
+                Self::Texts(fields.many(text)?)
+            }
             _ => return None,
         };
         fields.end().then_some(reply)
     }
+}
+
+fn placed(kind: u8, vault: &str, texts: &[Placed<'_>]) -> Writer {
+    let size = texts.iter().map(|t| t.place.len() + t.bytes.len() + 8);
+    let frame = Writer::new(kind, size.sum()).text(vault).count(texts.len());
+    let add = |frame: Writer, text: &Placed<'_>| frame.text(text.place).bytes(text.bytes);
+    texts.iter().fold(frame, add)
 }
 
 fn code(domain: Domain) -> u8 {
@@ -502,6 +577,20 @@ impl<'a> Reader<'a> {
             idle: Duration::from_millis(self.long()?),
             ttl: Duration::from_millis(self.long()?),
         })
+    }
+
+    fn placed(&mut self) -> Option<Placed<'a>> {
+        let (place, bytes) = (self.text()?, self.bytes()?);
+        Some(Placed { place, bytes })
+    }
+
+    /// A number of fields, at most [`MOST`].
+    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = usize::try_from(self.number()?).ok()?;
+        if count > MOST {
+            return None;
+        }
+        (0..count).map(|_| one(self)).collect()
     }
 
     fn end(&self) -> bool {

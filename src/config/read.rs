@@ -115,6 +115,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
         "format",
         "vault_id",
         "recovery_window",
+        "hidden_names",
         "git",
         "max_delete",
         "remote",
@@ -127,6 +128,9 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigError> {
     let mut config = Config::new(vault_id.value);
     if let Some(days) = root.integer("recovery_window")? {
         config.recovery_window = days.narrow("must be 7 to 30 days")?;
+    }
+    if let Some(hidden) = root.boolean("hidden_names")? {
+        config.hidden_names = hidden.value;
     }
     if let Some(git) = root.table("git")? {
         git.only(&["commit"])?;

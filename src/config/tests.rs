@@ -350,3 +350,17 @@ fn what_cannot_be_read_back_is_not_written() {
     remote.endpoint = Some("file:///etc".into());
     assert_eq!(config.emit().unwrap_err().key, "remote.a-1_b.endpoint");
 }
+
+#[test]
+fn hidden_names_are_written_where_they_are_and_never_change() {
+    let plain = Config::new(ID);
+    assert!(!plain.emit().unwrap().contains("hidden"));
+    let mut hidden = plain.clone();
+    hidden.hidden_names = true;
+    let text = hidden.emit().unwrap();
+    assert!(text.contains("\nhidden_names = true\n"), "{text}");
+    assert_eq!(Config::parse(&text).unwrap(), hidden);
+    let clash = Config::unite(&plain, &plain, &hidden).unwrap_err();
+    assert_eq!(clash.what, "whether names are hidden");
+    assert_eq!(Config::unite(&plain, &hidden, &hidden).unwrap(), hidden);
+}

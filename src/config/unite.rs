@@ -19,6 +19,7 @@ impl Config {
         // A new setting must be thought of here.
         let Self {
             vault_id,
+            hidden_names,
             git,
             max_delete,
             recovery_window,
@@ -29,6 +30,9 @@ impl Config {
         } = ours;
         if *vault_id != theirs.vault_id {
             return Err(clash("the vault's id"));
+        }
+        if *hidden_names != theirs.hidden_names {
+            return Err(clash("whether names are hidden"));
         }
         // A rule is told by what it is about, and is right or not as a whole.
         let rules = |config: &Self| -> BTreeMap<_, _> {
@@ -47,6 +51,7 @@ impl Config {
         })?;
         Ok(Self {
             vault_id: vault_id.clone(),
+            hidden_names: *hidden_names,
             git: one(&base.git, git, &theirs.git, "whether git is used")?,
             max_delete: one(
                 &base.max_delete,

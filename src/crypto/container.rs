@@ -81,7 +81,7 @@ impl ContainerHeader {
 ///
 /// Padme rounds up so that at most the `log2(log2 len) + 1` top bits are free, which
 /// costs under 12 % and leaks O(log log) bits of the length.
-const fn padded(len: usize) -> usize {
+pub(super) const fn padded(len: usize) -> usize {
     if len <= FLOOR {
         return FLOOR;
     }

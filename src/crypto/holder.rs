@@ -1,10 +1,14 @@
 use zeroize::Zeroizing;
 
 use super::error::OpenError;
+use super::hidden::{HiddenName, Placed};
 use super::identity::{Identity, Recipient};
 use super::keyring::Commitment;
 use super::mac::{Domain, Mac};
-use crate::model::{Digest, SecretValue};
+use crate::model::{Digest, SecretName, SecretValue};
+
+/// A text that was hidden.
+pub type Revealed = Zeroizing<Vec<u8>>;
 
 /// Whoever holds the keys of one keyring: this process ([`super::LocalKeys`]), or
 /// another one that does with them what it is asked and never gives them away.
@@ -27,6 +31,16 @@ pub trait KeyHolder: Send + Sync {
 
     /// Decrypts a value's file into the container it holds.
     fn decrypt(&self, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError>;
+
+    /// What stands for each of these names where names are hidden.
+    fn hide_names(&self, names: &[&SecretName]) -> Result<Vec<HiddenName>, KeysError>;
+
+    /// Encrypts texts, each for its place; none is longer than
+    /// [`super::MAX_HIDDEN`].
+    fn hide(&self, texts: &[Placed<'_>]) -> Result<Vec<Vec<u8>>, KeysError>;
+
+    /// Decrypts what [`Self::hide`] made for these places; `None` for what it did not.
+    fn reveal(&self, sealed: &[Placed<'_>]) -> Result<Vec<Option<Revealed>>, KeysError>;
 
     /// The keyring's own identity, to encrypt it to others. Only who holds the keys
     /// in this process has it.

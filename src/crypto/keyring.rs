@@ -84,6 +84,10 @@ impl KeyringKeys {
         self.0.commitment()
     }
 
+    pub(super) fn holder(&self) -> &dyn KeyHolder {
+        &*self.0
+    }
+
     pub(super) fn decrypt(&self, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         self.0.decrypt(file)
     }

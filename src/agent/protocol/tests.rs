@@ -41,7 +41,23 @@ fn requests() -> Vec<Request<'static>> {
             file: b"age",
         },
         Request::Watch { vault: VAULT },
+        Request::HideNames {
+            vault: VAULT,
+            names: vec!["prod/db", "a"],
+        },
+        Request::Hide {
+            vault: VAULT,
+            texts: vec![at("p", b"text"), at("", b"")],
+        },
+        Request::Reveal {
+            vault: VAULT,
+            sealed: vec![at("p", &[0, 255])],
+        },
     ]
+}
+
+fn at<'a>(place: &'a str, bytes: &'a [u8]) -> Placed<'a> {
+    Placed { place, bytes }
 }
 
 fn replies() -> Vec<Reply> {
@@ -69,6 +85,8 @@ fn replies() -> Vec<Reply> {
         Reply::Digest(Digest([3; 32])),
         Reply::Plain(Zeroizing::new(b"value".to_vec())),
         Reply::NotOpened(OpenError::Recipients(3)),
+        Reply::HiddenNames(vec![[4, 5].map(|byte| Zeroizing::new([byte; 32]))]),
+        Reply::Texts(vec![None, Some(Zeroizing::new(b"text".to_vec()))]),
     ]
 }
 
