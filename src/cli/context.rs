@@ -332,7 +332,20 @@ impl Context {
         let _first = self.clone_state.set(vault.state_dir().to_owned());
         vault.set_plugins(self.plugins()?);
         self.audit(&mut vault)?;
+        if vault.hides_names() {
+            self.unlock_to_show(&mut vault);
+        }
         Ok(vault)
+    }
+
+    /// Unlocks a vault that shows nothing while it is locked, if that takes neither a
+    /// question nor a decision; else it stays locked.
+    fn unlock_to_show(&self, vault: &mut Vault) {
+        let is_given = self.globals.identity_fd.or(self.globals.passphrase_fd);
+        if is_given.is_none() && vault.config_is_verified() {
+            // Whoever needs the keys unlocks again, and hears why it cannot be done.
+            drop(self.unlock_quietly(vault));
+        }
     }
 
     /// Opens the vault and unlocks it.

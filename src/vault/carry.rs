@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::disk::{DiskError, Durable, Existing, Root, exposed};
 use super::keyring::{self, Keyring};
 use super::state::StateError;
-use super::{CONFIG, Ledger, SECRETS, Vault, VaultError, init, layout, ledger, meta, value};
+use super::{CONFIG, Ledger, SECRETS, Vault, VaultError, init, ledger, meta, value};
 use crate::crypto::{Binding, KeyringKeys, OpenError, open_value};
 use crate::model::{Content, Record, SecretName, VersionId};
 
@@ -88,7 +88,7 @@ impl Vault {
 
     /// The bytes of a secret's metadata file, if there is one.
     pub(super) fn metadata_file(&self, name: &SecretName) -> Result<Option<Vec<u8>>, VaultError> {
-        let path = format!("{SECRETS}/{}", layout::metadata_path(name));
+        let path = format!("{SECRETS}/{}", self.place(name)?.metadata());
         match self.root.read(&path, meta::MAX) {
             Ok((bytes, _)) => Ok(Some(bytes)),
             Err(error) if error.is_not_found() => Ok(None),
@@ -99,6 +99,7 @@ impl Vault {
     /// Finds one version's value file, the first that is right.
     pub fn find_value(&self, record: &Record, id: &VersionId) -> Result<HeldValue, VaultError> {
         let name = &record.name;
+        let place = self.place(name)?;
         let mut failed = None;
         for path in self.value_paths(name, id)? {
             let full = self.root.full(&path);
@@ -123,9 +124,7 @@ impl Vault {
         Err(failed.unwrap_or_else(|| VaultError::ValueMissing {
             name: name.clone(),
             version: id.clone(),
-            path: self
-                .root
-                .full(&format!("{SECRETS}/{}", layout::metadata_path(name))),
+            path: self.root.full(&format!("{SECRETS}/{}", place.metadata())),
         }))
     }
 

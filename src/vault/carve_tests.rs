@@ -147,7 +147,8 @@ fn values_under_another_keyring_do_not_open_with_the_default_keys() {
     team.carve(&mut ann, &["ann"]).unwrap();
     let record = ann.record(&name("prod/db")).unwrap().unwrap();
     let default = ann.keys().unwrap();
-    assert!(ann.read_under(default, &record, &id(2)).is_err());
+    let place = ann.place(&record.name).unwrap();
+    assert!(ann.read_under(default, &place, &record, &id(2)).is_err());
     let path = team.root().join("secrets/prod/db.toml");
     let bytes = fs::read(path).unwrap();
     assert!(super::super::meta::read(&bytes, "prod/db.toml", Some(default)).is_err());

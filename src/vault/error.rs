@@ -252,6 +252,9 @@ pub enum VaultError {
     /// The vault is locked, and this needs its keys.
     #[error("the vault is locked")]
     Locked,
+    /// The vault is locked, and its names are hidden without the keys.
+    #[error("the vault is locked, and its names are hidden")]
+    NamesHidden,
     /// Whoever holds the vault's keys did not use them; nothing is known about what
     /// they were needed for.
     #[error("the vault's keys could not be used")]
@@ -379,6 +382,7 @@ impl VaultError {
             | Self::NoKeyring(_)
             | Self::KeyringTaken(_)
             | Self::Locked
+            | Self::NamesHidden
             | Self::Keys(_)
             | Self::Lock(_)
             | Self::Record { .. }
@@ -426,7 +430,7 @@ impl VaultError {
 
     /// Whether the keys are not at hand any more: exit code 5 of the book.
     pub fn is_locked(&self) -> bool {
-        matches!(self, Self::Locked)
+        matches!(self, Self::Locked | Self::NamesHidden)
     }
 
     /// What an age plugin did not do, if that is all that was in the way.

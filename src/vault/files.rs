@@ -40,13 +40,14 @@ impl Vault {
         let mut report = FileReport::default();
         let mut owners: BTreeMap<String, Owner> = BTreeMap::new();
         let mut ids: BTreeMap<(String, VersionKey), (SecretName, VersionId)> = BTreeMap::new();
-        for (name, record) in &loaded.records {
-            let path = layout::metadata_path(name);
-            let stem = path.strip_suffix(".toml").unwrap_or(&path).to_owned();
+        let names: Vec<&SecretName> = loaded.records.keys().collect();
+        let places = self.places(&names)?;
+        for ((name, record), place) in loaded.records.iter().zip(places) {
+            let stem = place.stem().to_owned();
             let mut keys = BTreeMap::new();
             for (id, meta) in &record.state.versions {
                 if meta.has_value() {
-                    let key = VersionKey::of(id);
+                    let key = place.key(id);
                     ids.insert((stem.clone(), key.clone()), (name.clone(), id.clone()));
                     keys.insert(key, false);
                 }

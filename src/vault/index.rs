@@ -184,7 +184,7 @@ impl Vault {
             let files = unknown
                 .iter()
                 .map(|f| (f.bytes.as_slice(), f.path.as_str()));
-            let records = meta::read_many(files, self.under())?;
+            let records = self.read_all_metadata(&files.collect::<Vec<_>>())?;
             for (file, record) in unknown.into_iter().zip(records) {
                 match record {
                     Ok(record) => {
@@ -207,6 +207,10 @@ impl Vault {
         }
         // They are no entries, so that their folders are looked into each time.
         unsound.extend(shut_paths.iter().map(|path| split(path).0.to_owned()));
+        let is_blind = self.hides_names() && !self.is_unlocked();
+        if is_blind && fresh.is_empty() && !blocked.is_empty() {
+            return Err(VaultError::NamesHidden);
+        }
         fresh.sort_by(|a, b| a.record.name.cmp(&b.record.name));
         let unmerged = merge::unmerged(&self.root);
         for path in unmerged.iter().filter(|path| path.ends_with(".toml")) {

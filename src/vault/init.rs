@@ -59,6 +59,27 @@ impl Vault {
         state_home: &Path,
         options: InitOptions<'_>,
     ) -> Result<(Self, Committed), VaultError> {
+        let config = Config::new(options.vault_id);
+        Self::init_with(dir, state_home, options, config)
+    }
+
+    /// The same, and names, tags and descriptions are hidden from whoever has no key.
+    pub fn init_hidden(
+        dir: &Path,
+        state_home: &Path,
+        options: InitOptions<'_>,
+    ) -> Result<(Self, Committed), VaultError> {
+        let mut config = Config::new(options.vault_id);
+        config.hidden_names = true;
+        Self::init_with(dir, state_home, options, config)
+    }
+
+    fn init_with(
+        dir: &Path,
+        state_home: &Path,
+        options: InitOptions<'_>,
+        mut config: Config,
+    ) -> Result<(Self, Committed), VaultError> {
         let made = |source| DiskError::Io {
             path: dir.to_owned(),
             operation: "make the directory",
@@ -82,7 +103,6 @@ impl Vault {
             return Err(VaultError::Exposed { path });
         }
         let root = Root::open(&real)?;
-        let mut config = Config::new(options.vault_id);
         config.git.commit = options.git;
         let body = config.emit()?;
         let age = encrypt_keyring(&options.keyring, options.now, &[options.member])?;
@@ -131,6 +151,7 @@ impl Vault {
                 verified: true,
             }),
             listings: super::listing::Listings::default(),
+            names: super::hidden::Names::default(),
             keys: Some(Keychain::alone(keys)),
             audit: None,
             plugins: Arc::new(NoPlugins),

@@ -5,7 +5,7 @@
 //! The codec is a bijection whose output has no upper case, so two names never meet
 //! on a file system that ignores case. A comma, which no AWS name has, escapes:
 //! `,1` an empty segment, `,2` a dot, `,3` a Windows device name, `,4` the folder
-//! of long names, `,a` to `,z` an upper-case letter.
+//! of long names, `,5` the folder of hidden ones, `,a` to `,z` an upper-case letter.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +22,9 @@ const MAX_COMPONENT: usize = 100;
 /// The longest path that is written out, in bytes.
 const MAX_PATH: usize = 150;
 const LONG: &str = ",4/";
+const HIDDEN: &str = ",5/";
+/// The length of 32 bytes in base32.
+const HASH: usize = 52;
 
 /// Why a path names no secret. The path is hostile until decoded, so it is not in
 /// the message.
@@ -39,6 +42,9 @@ pub enum PathError {
     /// A long name's path, which only the file itself can answer for.
     #[error("the path is a long name's; its name is in the file")]
     NameNeeded,
+    /// A name that anybody can read, where all are hidden.
+    #[error("the path says a name, and names are hidden in this vault")]
+    NotHidden,
     /// The file says another name than its path.
     #[error("the file names another secret than its path does")]
     OtherName,
@@ -121,10 +127,55 @@ impl VersionKey {
         }
     }
 
+    /// The key of a version id where names are hidden, from its keyed hash.
+    pub fn hidden(hash: &[u8; 32]) -> Self {
+        Self(format!("x{}", base32(hash)))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The path of a hidden name's files without their endings, below `secrets/`, from its
+/// keyed hash.
+pub(super) fn hidden_stem(hash: &[u8; 32]) -> String {
+    let hash = base32(hash);
+    let (folder, file) = hash.split_at(2);
+    format!("{HIDDEN}{folder}/{file}")
+}
+
+/// Whether a path below `secrets/` has the form of a hidden secret's metadata.
+pub(super) fn is_hidden_metadata(path: &str) -> bool {
+    path.strip_suffix(METADATA).is_some_and(is_hidden_stem)
+}
+
+/// Whether a path below `secrets/` has the form of a hidden secret's value.
+pub(super) fn is_hidden_value(path: &str) -> bool {
+    let Some((folder, file)) = path.rsplit_once('/') else {
+        return false;
+    };
+    parse_value_file(file).is_ok_and(|file| {
+        let key = file.key.as_str().strip_prefix('x');
+        is_hidden_stem(&format!("{folder}/{}", file.stem))
+            && key.is_some_and(|key| key.len() == HASH && key.bytes().all(is_base32))
+    })
+}
+
+fn is_hidden_stem(stem: &str) -> bool {
+    let hash = stem
+        .strip_prefix(HIDDEN)
+        .and_then(|hash| hash.split_once('/'));
+    hash.is_some_and(|(folder, file)| {
+        folder.len() == 2
+            && file.len() == HASH - 2
+            && folder.bytes().chain(file.bytes()).all(is_base32)
+    })
+}
+
+fn is_base32(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'2'..=b'7')
 }
 
 impl fmt::Display for VersionKey {
@@ -187,7 +238,7 @@ pub fn parse_value_file(file_name: &str) -> Result<ValueFile, ValueFileError> {
 }
 
 /// The path of a name without its ending.
-fn stem(name: &SecretName) -> String {
+pub(super) fn stem(name: &SecretName) -> String {
     let text = name.as_str();
     let mut out = String::with_capacity(text.len() + 16);
     let mut fits = true;
@@ -296,7 +347,11 @@ fn base32_sha256(parts: &[&[u8]]) -> String {
     for part in parts {
         hash.update(part);
     }
-    let mut text = data_encoding::BASE32_NOPAD.encode(&hash.finalize());
+    base32(&hash.finalize())
+}
+
+fn base32(bytes: &[u8]) -> String {
+    let mut text = data_encoding::BASE32_NOPAD.encode(bytes);
     text.make_ascii_lowercase();
     text
 }

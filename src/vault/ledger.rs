@@ -245,6 +245,14 @@ impl Vault {
             }
             text => text?,
         };
+        let text = match (self.hides_names(), self.keys()) {
+            (false, _) => text,
+            (true, Some(keys)) => {
+                let text = self.reveal_text(keys, &path, text);
+                text.map_err(|source| VaultError::metadata(full.clone(), source))?
+            }
+            (true, None) => return Err(VaultError::NamesHidden),
+        };
         let body = match self.keychain().and_then(|keys| keys.named(name)) {
             Some(keys) => keys.verify_text(Domain::Ledger, &text),
             None => Mac::split_text(&text).map(|(body, _)| body),

@@ -255,7 +255,7 @@ impl Vault {
                 return Ok(None);
             };
             let is_side = [&ours, &theirs].into_iter().flatten().any(|b| *b == here);
-            if is_side || meta::read(&here, path, self.under()).is_ok() {
+            if is_side || self.read_metadata(&here, path).is_ok() {
                 return Ok(None);
             }
         }
@@ -265,7 +265,7 @@ impl Vault {
                 (record, Merged::United(new), bytes)
             }
             (Some(one), None) | (None, Some(one)) => {
-                let record = meta::read(&one, path, self.under()).map_err(|e| chain(&e))?;
+                let record = self.read_metadata(&one, path).map_err(|e| chain(&e))?;
                 (record, Merged::Kept, one)
             }
             (None, None) => return Err("neither side has the file".to_owned()),
@@ -287,9 +287,8 @@ impl Vault {
         ours: &[u8],
         theirs: &[u8],
     ) -> Result<(Record, Vec<Conflict>, Vec<u8>), String> {
-        self.need_keys().map_err(|e| e.to_string())?;
-        let under = self.under();
-        let read = |bytes: &[u8]| meta::read(bytes, path, under);
+        let cover = self.need_keys().map_err(|e| e.to_string())?;
+        let read = |bytes: &[u8]| self.read_metadata(bytes, path);
         let ours = read(ours).map_err(|e| format!("this side: {}", chain(&e)))?;
         let theirs = read(theirs).map_err(|e| format!("the other side: {}", chain(&e)))?;
         // A base that is not believed is none: then more is asked, and nothing lost.
@@ -301,7 +300,8 @@ impl Vault {
         let keys = self.keys_for(&record.name).map_err(|e| e.to_string())?;
         let text = keys.seal_text(crate::crypto::Domain::Secret, body);
         let text = text.map_err(|e| chain(&e))?;
-        Ok((record, new, text.into_bytes()))
+        let bytes = self.metadata_bytes(cover, &record.name, path, text);
+        Ok((record, new, bytes.map_err(|e| chain(&e))?))
     }
 
     /// The value files of a record that are not in the work tree, from either side.
@@ -347,10 +347,10 @@ impl Vault {
             name: &record.name,
             version: id,
         };
-        let key = layout::VersionKey::of(id);
-        let metadata = format!("{SECRETS}/{}", layout::metadata_path(&record.name));
-        let (folder, file) = split(&metadata);
-        let stem = file.strip_suffix(".toml")?;
+        let place = self.place(&record.name).ok()?;
+        let key = place.key(id);
+        let stem = format!("{SECRETS}/{}", place.stem());
+        let (folder, stem) = split(&stem);
         let is_it = |name: &str| {
             layout::parse_value_file(name).is_ok_and(|f| f.stem == stem && f.key == key)
         };

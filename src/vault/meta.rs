@@ -76,6 +76,15 @@ pub enum MetaError {
     /// It lies where another secret's file belongs.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// It is hidden, and was altered, moved, or written without the vault's key.
+    #[error("the hidden text was altered, moved, or written without the vault's key")]
+    Hidden,
+    /// A text that anybody can read, where all are hidden.
+    #[error("it is not hidden, as every text of this vault is")]
+    NotHidden,
+    /// It is hidden, and nobody holds the keys.
+    #[error("its name is hidden while the vault is locked")]
+    Locked,
     /// It is under the keys of a keyring that is not open: nothing is known of it.
     #[error("no access: it is in keyring {keyring}")]
     Closed {
@@ -250,7 +259,7 @@ fn finish(body: &str, path: &str) -> Result<Record, MetaError> {
 
 /// The checks that come before the mac, so that each has its own answer: size, text,
 /// conflict markers, format.
-fn screen(bytes: &[u8]) -> Result<&str, MetaError> {
+pub(super) fn screen(bytes: &[u8]) -> Result<&str, MetaError> {
     if bytes.len() > MAX {
         return Err(MetaError::TooLarge);
     }

@@ -13,6 +13,7 @@ mod disk;
 mod error;
 mod files;
 mod git;
+mod hidden;
 mod highwater;
 mod index;
 mod init;
@@ -26,6 +27,7 @@ mod lock;
 mod members;
 mod merge;
 pub mod meta;
+mod place;
 mod presence;
 mod raw;
 mod rekey;
@@ -99,6 +101,7 @@ pub struct Vault {
     state: State,
     settings: RwLock<Settings>,
     listings: listing::Listings,
+    names: hidden::Names,
     keys: Option<Keychain>,
     audit: Option<Auditor>,
     plugins: Arc<dyn PluginHost>,
@@ -157,6 +160,7 @@ impl Vault {
                 verified,
             }),
             listings: listing::Listings::default(),
+            names: hidden::Names::default(),
             keys: None,
             audit: None,
             plugins: Arc::new(NoPlugins),
@@ -242,7 +246,10 @@ impl Vault {
             Some(keys) => keys.for_secret(name).map(|_| ())?,
             None => self.refuse_shut(name)?,
         }
-        let path = layout::metadata_path(name);
+        if self.hides_names() && !self.is_unlocked() {
+            return self.record_by_index(name);
+        }
+        let path = self.place(name)?.metadata();
         let full = format!("{SECRETS}/{path}");
         let bytes = match self.root.read(&full, meta::MAX) {
             Ok((bytes, _)) => bytes,
@@ -257,12 +264,21 @@ impl Vault {
             let source = MetaError::Unmerged;
             return Err(VaultError::metadata(self.root.full(&full), source));
         }
-        match meta::read(&bytes, &path, self.under()) {
+        match self.read_metadata(&bytes, &path) {
             Ok(record) => Ok(Some(record)),
             Err(source) => {
                 let error = VaultError::metadata(self.root.full(&full), source);
                 Err(self.or_replaced(error))
             }
+        }
+    }
+
+    /// The same where only what this clone has seen can say which file it is.
+    fn record_by_index(&self, name: &SecretName) -> Result<Option<Record>, VaultError> {
+        let mut loaded = self.load()?;
+        match loaded.records.remove(name) {
+            None if !loaded.blocked.is_empty() => Err(VaultError::NamesHidden),
+            record => Ok(record),
         }
     }
 

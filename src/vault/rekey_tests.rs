@@ -26,7 +26,10 @@ fn rekey(vault: &mut Vault, member: &Identity, remove: &[&str]) -> Result<Rekeye
 
 /// Two secrets with three values, and a second member.
 fn team(git: bool) -> (Fixture, Identity) {
-    let fixture = Fixture::new(git);
+    staffed(Fixture::new(git))
+}
+
+fn staffed(fixture: Fixture) -> (Fixture, Identity) {
     fixture.put("a", 1, "one");
     fixture.put("a", 2, "two");
     fixture.put("dir/b", 3, "three");
@@ -459,8 +462,11 @@ fn a_removal_leaves_a_ledger_that_closes_with_each_rotation() {
 
 #[test]
 fn a_death_at_any_step_of_a_removal_is_finished_by_the_next_run() {
-    for use_git in [false, true] {
-        let (fixture, bob) = team(use_git);
+    for (use_git, hidden) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (fixture, bob) = match hidden {
+            true => staffed(Fixture::hidden(use_git)),
+            false => team(use_git),
+        };
         let saved = fixture.dir.path().join("saved");
         let saved_state = fixture.dir.path().join("saved-state");
         restore(&fixture.root(), &saved);

@@ -141,10 +141,30 @@ impl Vault {
         for past in ended.unwrap_or_default() {
             if !past.removed.is_empty() {
                 let path = Ledger::path(&turn.list.name, past.epoch + 1);
-                self.reseal(&path, Domain::Ledger, turn)?;
+                self.reseal_ledger(&path, turn)?;
             }
         }
         Ok(())
+    }
+
+    /// The same for a text that names secrets.
+    fn reseal_ledger(&self, path: &str, turn: &Turn) -> Result<(), VaultError> {
+        let text = read_text(&self.root, path, ledger::MAX)?;
+        let is_new = self.reveal_text(&turn.new, path, text.clone());
+        if is_new.is_ok_and(|text| turn.new.verify_text(Domain::Ledger, &text).is_ok()) {
+            return Ok(());
+        }
+        let full = || self.root.full(path);
+        let text = self.reveal_text(&turn.old, path, text);
+        let text = text.map_err(|source| VaultError::metadata(full(), source))?;
+        let body = turn.old.verify_text(Domain::Ledger, &text);
+        let body = body.map_err(|source| VaultError::mac(full(), source))?;
+        let text = turn.new.seal_text(Domain::Ledger, body.to_owned())?;
+        let text = self.hide_text(&turn.new, path, text)?;
+        let bytes = text.as_bytes();
+        Ok(self
+            .root
+            .write(path, bytes, Existing::Replace, Durable::Now)?)
     }
 
     /// Writes down what those who are removed could read. Once it is there it stays:
@@ -161,7 +181,11 @@ impl Vault {
             return Ok(());
         };
         let there = read_text(&self.root, &path, ledger::MAX);
-        if there.is_ok_and(|text| turn.new.verify_text(Domain::Ledger, &text).is_ok()) {
+        let is_there = there.is_ok_and(|text| {
+            let text = self.reveal_text(&turn.new, &path, text);
+            text.is_ok_and(|text| turn.new.verify_text(Domain::Ledger, &text).is_ok())
+        });
+        if is_there {
             return Ok(());
         }
         let key = |name: &String| Some((name.clone(), old.members.get(name)?.to_string()));
@@ -171,7 +195,7 @@ impl Vault {
             records.push(self.either(&path, turn)?.0);
         }
         let ledger = Ledger::of(&turn.list, now, members, records.iter());
-        let text = ledger.seal(&turn.new)?;
+        let text = self.hide_text(&turn.new, &path, ledger.seal(&turn.new)?)?;
         let bytes = text.as_bytes();
         Ok(self
             .root
@@ -206,10 +230,10 @@ impl Vault {
     fn either(&self, path: &str, turn: &Turn) -> Result<(Record, bool), VaultError> {
         let full = format!("{SECRETS}/{path}");
         let (bytes, _) = self.root.read(&full, meta::MAX)?;
-        if let Ok(record) = meta::read(&bytes, path, Some(&turn.new)) {
+        if let Ok(record) = self.read_metadata_under(&turn.new, &bytes, path) {
             return Ok((record, true));
         }
-        match meta::read(&bytes, path, Some(&turn.old)) {
+        match self.read_metadata_under(&turn.old, &bytes, path) {
             Ok(record) => Ok((record, false)),
             Err(source) => Err(VaultError::metadata(self.root.full(&full), source)),
         }
@@ -226,10 +250,12 @@ impl Vault {
         let (mut secrets, mut values) = (0, 0);
         for paths in self.metadata_paths(turn)?.chunks(BATCH) {
             let mut records = Vec::with_capacity(paths.len());
+            let mut were = Vec::with_capacity(paths.len());
             for path in paths {
                 let (record, is_new) = self.either(path, turn)?;
                 if !is_new {
                     records.push(record);
+                    were.push(path);
                 }
             }
             if records.is_empty() {
@@ -237,8 +263,9 @@ impl Vault {
             }
             let anew = self.encrypt_anew(&records, turn)?;
             for (record, anew) in records.iter_mut().zip(anew) {
+                let place = self.place_under(&turn.new, &record.name)?;
                 for one in anew {
-                    let path = layout::value_path(&record.name, &one.id, one.file.ct8());
+                    let path = place.value(&one.id, one.file.ct8());
                     let path = format!("{SECRETS}/{path}");
                     let bytes = one.file.as_bytes();
                     self.root
@@ -253,7 +280,8 @@ impl Vault {
                 }
             }
             self.root.sync()?;
-            for record in &mut records {
+            let mut moved = Vec::new();
+            for (record, was) in records.iter_mut().zip(were) {
                 if turn.dated.is_some() {
                     record.details.changed = turn.dated;
                 }
@@ -263,13 +291,21 @@ impl Vault {
                     source,
                 })?;
                 let text = turn.new.seal_text(Domain::Secret, body)?;
-                let path = format!("{SECRETS}/{}", layout::metadata_path(name));
-                let bytes = text.as_bytes();
+                let path = self.place_under(&turn.new, name)?.metadata();
+                let bytes = self.metadata_bytes(&turn.new, name, &path, text)?;
+                if path != *was {
+                    moved.push(format!("{SECRETS}/{was}"));
+                }
+                let path = format!("{SECRETS}/{path}");
                 self.root
-                    .write(&path, bytes, Existing::Replace, Durable::Later)?;
+                    .write(&path, &bytes, Existing::Replace, Durable::Later)?;
                 secrets += 1;
             }
             self.root.sync()?;
+            // Where names are hidden the new keys give them new places.
+            for path in moved {
+                self.root.remove(&path)?;
+            }
         }
         Ok((secrets, values, fresh))
     }
@@ -280,11 +316,12 @@ impl Vault {
         let vault_id = self.config().vault_id.clone();
         let one = |record: &Record| -> Result<Vec<Anew>, VaultError> {
             let mut all = Vec::new();
+            let place = self.place_under(&turn.old, &record.name)?;
             for (id, meta) in &record.state.versions {
                 if !meta.has_value() {
                     continue;
                 }
-                let value = self.read_under(&turn.old, record, id)?;
+                let value = self.read_under(&turn.old, &place, record, id)?;
                 let binding = Binding {
                     vault: &vault_id,
                     name: &record.name,
@@ -338,8 +375,16 @@ impl Vault {
         for path in self.metadata_paths(turn)? {
             let (record, _) = self.either(&path, turn)?;
             let stem = path.strip_suffix(".toml").unwrap_or(&path);
+            let place = self.place_under(&turn.new, &record.name)?;
+            let before = self.place_under(&turn.old, &record.name)?;
             for (id, meta) in &record.state.versions {
-                let key = (stem.to_owned(), layout::VersionKey::of(id));
+                if before.stem() != stem {
+                    let old = groups.remove(&(before.stem().to_owned(), before.key(id)));
+                    for path in old.into_iter().flatten() {
+                        self.root.remove(&path)?;
+                    }
+                }
+                let key = (stem.to_owned(), place.key(id));
                 let Some(files) = groups.remove(&key).filter(|_| meta.has_value()) else {
                     continue;
                 };

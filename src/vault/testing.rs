@@ -40,6 +40,22 @@ pub(super) fn text(text: &str) -> SecretValue {
 
 impl Fixture {
     pub(super) fn new(git: bool) -> Self {
+        Self::made(git, Vault::init)
+    }
+
+    /// One whose names are hidden.
+    pub(super) fn hidden(git: bool) -> Self {
+        Self::made(git, Vault::init_hidden)
+    }
+
+    fn made(
+        git: bool,
+        init: impl FnOnce(
+            &Path,
+            &Path,
+            InitOptions<'_>,
+        ) -> Result<(Vault, super::Committed), VaultError>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let member = Identity::generate();
         let options = InitOptions {
@@ -50,8 +66,7 @@ impl Fixture {
             now: now(),
             git,
         };
-        let (vault, _) =
-            Vault::init(&dir.path().join("v"), &dir.path().join("state"), options).unwrap();
+        let (vault, _) = init(&dir.path().join("v"), &dir.path().join("state"), options).unwrap();
         Self { dir, member, vault }
     }
 

@@ -15,7 +15,7 @@ use super::git::{self, Committed};
 use super::highwater::Written;
 use super::keychain::Keychain;
 use super::lock::Lock;
-use super::{CONFIG, SECRETS, Vault, VaultError, layout, meta};
+use super::{CONFIG, SECRETS, Vault, VaultError, meta};
 use crate::config::Config;
 use crate::crypto::{Binding, Ciphertext, Ct8, Domain, seal_value};
 use crate::model::{
@@ -232,7 +232,7 @@ impl Transaction<'_> {
         id: &VersionId,
         file: Vec<u8>,
     ) -> Result<(), VaultError> {
-        let path = layout::value_path(name, id, Ct8::of(&file));
+        let path = self.vault.place(name)?.value(id, Ct8::of(&file));
         self.weight += file.len();
         self.ready
             .push((name.clone(), format!("{SECRETS}/{path}"), file));
@@ -352,13 +352,18 @@ impl Transaction<'_> {
     /// that changed. A git commit that cannot be made is reported, not an error.
     pub fn commit(mut self, message: &str, durability: Durability) -> Result<Commit, VaultError> {
         let changed = self.checkpoint(durability)?;
+        if self.vault.hides_names() {
+            // Else this clone would not know the name of what it wrote once it is locked.
+            drop(self.vault.glance());
+        }
         let git = if !self.use_git {
             Committed::Off
         } else if self.touched.is_empty() {
             Committed::Nothing
         } else {
             let paths: Vec<String> = self.touched.iter().cloned().collect();
-            git::commit(&self.vault.root, &paths, message, self.now, git::PATIENCE)
+            let message = self.vault.message(message, changed);
+            git::commit(&self.vault.root, &paths, &message, self.now, git::PATIENCE)
         };
         Ok(Commit { changed, git })
     }
@@ -373,7 +378,10 @@ impl Transaction<'_> {
     /// and so do its values.
     fn take_back(&mut self, written: Vec<(SecretName, Option<Vec<u8>>)>) {
         for (name, there) in written {
-            let path = format!("{SECRETS}/{}", layout::metadata_path(&name));
+            let Ok(place) = self.vault.place(&name) else {
+                continue;
+            };
+            let path = format!("{SECRETS}/{}", place.metadata());
             let root = &self.vault.root;
             let done = match there {
                 Some(bytes) => root.write(&path, &bytes, Existing::Replace, Durable::Now),
@@ -401,7 +409,8 @@ impl Transaction<'_> {
         let config = self.vault.config();
         let sealed = seal_all(&waiting, &config.vault_id, self.keys)?;
         for (plain, sealed) in waiting.iter().zip(sealed) {
-            let path = layout::value_path(&plain.name, &plain.id, sealed.ct8());
+            let place = self.vault.place(&plain.name)?;
+            let path = place.value(&plain.id, sealed.ct8());
             let path = format!("{SECRETS}/{path}");
             self.write_value(&plain.name, path, sealed.as_bytes(), durable)?;
         }
@@ -442,16 +451,18 @@ impl Transaction<'_> {
         })?;
         let keys = self.keys.for_secret(name)?;
         let text = keys.seal_text(Domain::Secret, body)?;
-        let relative = layout::metadata_path(name);
+        let relative = self.vault.place(name)?.metadata();
+        let cover = self.keys.default_keys();
+        let bytes = self.vault.metadata_bytes(cover, name, &relative, text)?;
         let path = format!("{SECRETS}/{relative}");
         let there = match self.vault.root.read(&path, meta::MAX) {
             Ok((bytes, _)) => Some(bytes),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error.into()),
         };
-        if there.as_deref() != Some(text.as_bytes()) {
+        if there.as_deref() != Some(bytes.as_slice()) {
             // Never over a file that is not believed: what it holds is not known.
-            let old = there.map(|bytes| meta::read(&bytes, &relative, Some(keys)));
+            let old = there.map(|bytes| self.vault.read_metadata(&bytes, &relative));
             let old = old
                 .transpose()
                 .map_err(|source| VaultError::metadata(self.vault.root.full(&path), source))?;
@@ -462,11 +473,11 @@ impl Transaction<'_> {
             self.check_values(old.as_ref(), record)?;
             self.tidy(&path);
             let root = &self.vault.root;
-            if let Err(error) = root.write(&path, text.as_bytes(), Existing::Replace, durable) {
+            if let Err(error) = root.write(&path, &bytes, Existing::Replace, durable) {
                 // It may be in place already, and only its way to the disk have failed.
                 // Then it vouches for its values, and they must stay.
                 let untouched = match root.read(&path, meta::MAX) {
-                    Ok((bytes, _)) => bytes != text.as_bytes(),
+                    Ok((there, _)) => there != bytes,
                     Err(error) => error.is_not_found(),
                 };
                 if !untouched {
@@ -478,7 +489,7 @@ impl Transaction<'_> {
             self.changed += 1;
             self.written.push(Written {
                 name: name.clone(),
-                hash: Sha256::digest(text.as_bytes()).into(),
+                hash: Sha256::digest(&bytes).into(),
                 before: old,
                 record: Some(record.clone()),
             });
@@ -514,7 +525,7 @@ impl Transaction<'_> {
         if self.vault.is_audited() {
             self.deeds.push(AuditEntry::of(Deed::Delete, name));
         }
-        let path = format!("{SECRETS}/{}", layout::metadata_path(name));
+        let path = format!("{SECRETS}/{}", self.vault.place(name)?.metadata());
         self.vault.root.remove(&path)?;
         // Else a crash could keep the metadata and lose the values.
         self.vault.root.sync_dir(split(&path).0)?;

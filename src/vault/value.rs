@@ -1,5 +1,5 @@
 use super::disk::DiskError;
-use super::layout::{self, VersionKey};
+use super::place::Place;
 use super::{SECRETS, Vault, VaultError, disk};
 use crate::crypto::{Binding, Ct8, KeyringKeys, OpenError, open_value};
 use crate::model::{Content, Digest, Kind, Record, SecretName, SecretValue, VersionId};
@@ -27,14 +27,16 @@ impl Vault {
         id: &VersionId,
     ) -> Result<SecretValue, VaultError> {
         let keys = self.keys_for(&record.name)?;
-        self.read_under(keys, record, id)
+        let place = self.place(&record.name)?;
+        self.read_under(keys, &place, record, id)
             .map_err(|error| self.or_replaced(error))
     }
 
-    /// The same under keys of the caller's.
+    /// The same under keys of the caller's, from the place that these give it.
     pub(super) fn read_under(
         &self,
         keys: &KeyringKeys,
+        place: &Place,
         record: &Record,
         id: &VersionId,
     ) -> Result<SecretValue, VaultError> {
@@ -54,19 +56,19 @@ impl Vault {
         };
         let wanted = (kind, digest);
         // Most often it is where the folder's last listing says.
-        let (folder, start) = place(name, id);
+        let (folder, start) = files_of(place, id);
         let likely = self.listings.beginning(&self.root, &folder, &start)?;
         if let Ok(Some(value)) =
             self.first(keys, value_files(&folder, &start, likely), &binding, wanted)
         {
             return Ok(value);
         }
-        let paths = self.value_paths(name, id)?;
+        let paths = self.value_paths_at(place, id)?;
         let found = self.first(keys, paths, &binding, wanted)?;
         found.ok_or_else(|| VaultError::ValueMissing {
             name: name.clone(),
             version: id.clone(),
-            path: self.root.full(&format!("{SECRETS}/{}", prefix(name, id))),
+            path: self.root.full(&format!("{folder}/{start}")),
         })
     }
 
@@ -111,7 +113,11 @@ impl Vault {
         name: &SecretName,
         id: &VersionId,
     ) -> Result<Vec<String>, VaultError> {
-        let (folder, start) = place(name, id);
+        self.value_paths_at(&self.place(name)?, id)
+    }
+
+    fn value_paths_at(&self, place: &Place, id: &VersionId) -> Result<Vec<String>, VaultError> {
+        let (folder, start) = files_of(place, id);
         let entries = match self.root.list(&folder) {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             entries => entries?,
@@ -124,11 +130,10 @@ impl Vault {
 }
 
 /// The folder of a version's files, and what their names begin with.
-fn place(name: &SecretName, id: &VersionId) -> (String, String) {
-    let metadata = format!("{SECRETS}/{}", layout::metadata_path(name));
-    let (folder, file) = disk::split(&metadata);
-    let stem = file.strip_suffix(".toml").unwrap_or(file);
-    (folder.to_owned(), format!("{stem}.{}.", VersionKey::of(id)))
+fn files_of(place: &Place, id: &VersionId) -> (String, String) {
+    let stem = format!("{SECRETS}/{}", place.stem());
+    let (folder, file) = disk::split(&stem);
+    (folder.to_owned(), format!("{file}.{}.", place.key(id)))
 }
 
 /// The paths of those names that are value files with this beginning.
@@ -140,11 +145,4 @@ fn value_files(folder: &str, start: &str, names: Vec<String>) -> Vec<String> {
     };
     let files = names.into_iter().filter(is_one);
     files.map(|name| format!("{folder}/{name}")).collect()
-}
-
-/// What the path of every file of a version begins with, below `secrets/`.
-fn prefix(name: &SecretName, id: &VersionId) -> String {
-    let path = layout::metadata_path(name);
-    let stem = path.strip_suffix(".toml").unwrap_or(&path);
-    format!("{stem}.{}.", VersionKey::of(id))
 }

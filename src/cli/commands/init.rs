@@ -36,6 +36,10 @@ pub struct Init {
     /// What this member is called in the vault
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
+    /// Hide names, tags and descriptions from whoever has the repository and no key;
+    /// it stays so for as long as the vault lives
+    #[arg(long)]
+    hide_names: bool,
     /// Make a second key that opens the vault, and print it once, to be kept on paper
     #[arg(long)]
     recovery_key: bool,
@@ -85,7 +89,10 @@ impl Init {
             now: now(),
             git: !self.no_git,
         };
-        let (vault, git) = Vault::init(&dir, ctx.state_home()?, options)?;
+        let (vault, git) = match self.hide_names {
+            true => Vault::init_hidden(&dir, ctx.state_home()?, options)?,
+            false => Vault::init(&dir, ctx.state_home()?, options)?,
+        };
         git_state(ctx, &git);
         if vault.git_setup()?.is_some() && !self.no_git {
             vault.install_driver(&super::merge_driver::program()?)?;
@@ -104,6 +111,7 @@ impl Init {
                 "VaultId": vault_id,
                 "Fingerprint": fingerprint,
                 "Identity": path.display().to_string(),
+                "HiddenNames": self.hide_names,
                 "RecoveryKey": recovery.as_deref().map(String::as_str),
             }))?;
             return DONE;

@@ -134,3 +134,31 @@ fn a_text_that_is_too_long_is_neither_hidden_nor_revealed() {
         Some(b"x".as_slice())
     );
 }
+
+/// The values were computed by the second reader (`tests/reader/hidden.py`).
+#[test]
+fn the_vectors_of_the_book_are_right() {
+    let (keys, name) = (kit(), "prod/db".parse().unwrap());
+    let hidden = keys.hide_name(&name).unwrap();
+    let base32 = |bytes: &[u8]| {
+        data_encoding::BASE32_NOPAD
+            .encode(bytes)
+            .to_ascii_lowercase()
+    };
+    let h = base32(hidden.place());
+    assert_eq!(h, "alaynpvmeghqvzftdjzl6aceffdjogttmotjsxpzgym62uyfgzba");
+    let id = "0b7c3a52-5d1e-4b7a-8f4e-2f0a3c5d7e90".parse().unwrap();
+    let version = base32(&hidden.version(&id));
+    assert_eq!(
+        version,
+        "zwl5iulzicivhka7cjspotpldwzzq6zoipmpmb6xzgyj75aijscq"
+    );
+    let place = format!("secrets/,5/{}/{}.toml", &h[..2], &h[2..]);
+    let sealed = hide(&keys, &place, b"a = 1\n");
+    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+    let nonce = "42a5b6a333258cdbaecd8bd6059af435215df2e0eec57c71";
+    assert_eq!(hex(&sealed[..NONCE]), nonce);
+    let hash = <sha2::Sha256 as sha2::Digest>::digest(&sealed);
+    let sha256 = "4190708a61ff84b1879207862dcbe06d9607a48626326ea049e1daa9ba87e12d";
+    assert_eq!(hex(&hash), sha256);
+}

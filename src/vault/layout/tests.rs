@@ -350,3 +350,35 @@ fn a_value_file_name_is_read_strictly() {
         assert_eq!(parse_value_file(&bad), Err(error), "{bad}");
     }
 }
+
+#[test]
+fn hidden_paths_are_told_from_all_others() {
+    let stem = hidden_stem(&[0xa5; 32]);
+    let key = VersionKey::hidden(&[7; 32]);
+    assert_eq!(stem.len(), ",5/".len() + 2 + 1 + 50);
+    assert_eq!(key.as_str().len(), 53);
+    let metadata = format!("{stem}.toml");
+    let value = format!("{stem}.{key}.{}.age", ct8());
+    assert!(is_hidden_metadata(&metadata) && !is_hidden_value(&metadata));
+    assert!(is_hidden_value(&value) && !is_hidden_metadata(&value));
+    assert_eq!(name_of_path(&metadata, None), Err(PathError::Malformed));
+    for bad in [
+        metadata.replace(",5/", ",4/"),
+        metadata.replace(",5/", ",5//"),
+        metadata.to_uppercase(),
+        metadata.replace(".toml", "a.toml"),
+        metadata.replace(",5/", "x/,5/"),
+        path_of("prod/db"),
+        path_of(&"Long/".repeat(80)),
+    ] {
+        assert!(!is_hidden_metadata(&bad), "{bad}");
+    }
+    for bad in [
+        value.replace(key.as_str(), UUID),
+        value.replace(".x", ".y"),
+        format!("prod/db.{key}.{}.age", ct8()),
+        "x.age".to_owned(),
+    ] {
+        assert!(!is_hidden_value(&bad), "{bad}");
+    }
+}

@@ -111,7 +111,7 @@ impl Vault {
             let Some(path) = path.strip_prefix(prefix) else {
                 continue;
             };
-            if let Err(why) = place(path, file.mode()) {
+            if let Err(why) = place(path, file.mode(), self.hides_names()) {
                 refused.insert(Escaped(path).to_string(), why);
                 continue;
             }
@@ -196,7 +196,12 @@ impl Vault {
                 return Ok(());
             };
             let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-            let body = keys.verify_text(domain, text);
+            let mut text = text.to_owned();
+            if domain == Domain::Ledger {
+                let revealed = self.reveal_text(keys, path, text);
+                text = revealed.map_err(|e| super::chain(&e))?;
+            }
+            let body = keys.verify_text(domain, &text);
             body.map(drop).map_err(|e| e.to_string())
         };
         if path == ATTRIBUTES {
@@ -216,11 +221,18 @@ impl Vault {
         }
         if let Some(path) = path.strip_prefix(SECRETS).and_then(|p| p.strip_prefix('/')) {
             if path.ends_with(".toml") {
-                let text = std::str::from_utf8(bytes).unwrap_or_default();
-                let name = meta::said_name(text);
-                let keyring = name.as_ref().map(|name| coming.routes.keyring_of(name));
-                let keys = self.coming_keys(keyring.unwrap_or(keyring::DEFAULT), coming);
-                let read = meta::read(bytes, path, keys);
+                let read = if self.hides_names() {
+                    // Such a vault has one keyring.
+                    let keys = self.coming_keys(keyring::DEFAULT, coming);
+                    let keys = keys.ok_or_else(|| VaultError::Locked.to_string())?;
+                    self.read_metadata_under(keys, bytes, path)
+                } else {
+                    let text = std::str::from_utf8(bytes).unwrap_or_default();
+                    let name = meta::said_name(text);
+                    let keyring = name.as_ref().map(|name| coming.routes.keyring_of(name));
+                    let keys = self.coming_keys(keyring.unwrap_or(keyring::DEFAULT), coming);
+                    meta::read(bytes, path, keys)
+                };
                 return read.map(drop).map_err(|e| super::chain(&e));
             }
             let (_, name) = super::split(path);
@@ -272,7 +284,7 @@ fn keyring_of_list(path: &str) -> Option<&str> {
 }
 
 /// Whether a path below the vault's directory may be there, as what it is.
-fn place(path: &str, mode: FileMode) -> Result<(), String> {
+fn place(path: &str, mode: FileMode, hides_names: bool) -> Result<(), String> {
     let refuse = |why: &str| Err(why.to_owned());
     match mode {
         FileMode::Link => return refuse("it is a symbolic link"),
@@ -316,6 +328,11 @@ fn place(path: &str, mode: FileMode) -> Result<(), String> {
                 && !name.contains(".next.")
                 && (name.ends_with(".toml") || name.ends_with(".age"))
         }
+        "secrets" if hides_names => {
+            let below = path.strip_prefix("secrets/").unwrap_or_default();
+            layout::is_hidden_metadata(below) || layout::is_hidden_value(below)
+        }
+        "secrets" if path.starts_with("secrets/,5/") => false,
         "secrets" if name.ends_with(".age") => layout::parse_value_file(name).is_ok(),
         "secrets" => {
             let below = path.strip_prefix("secrets/").unwrap_or_default();
@@ -391,7 +408,7 @@ mod tests {
             ("README.md", FileMode::Blob),
             ("tools/run", FileMode::BlobExecutable),
         ] {
-            assert_eq!(place(path, mode), Ok(()), "{path}");
+            assert_eq!(place(path, mode, false), Ok(()), "{path}");
         }
         for (path, mode) in [
             ("secrets/prod/db.toml", FileMode::Link),
@@ -411,7 +428,7 @@ mod tests {
             ("keys/a/b.toml", FileMode::Blob),
             ("strongroom.toml/x", FileMode::Blob),
         ] {
-            assert!(place(path, mode).is_err(), "{path}");
+            assert!(place(path, mode, false).is_err(), "{path}");
         }
     }
 
