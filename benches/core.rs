@@ -108,6 +108,33 @@ fn vault(c: &mut Criterion) {
     group.finish();
 }
 
+/// What hidden names cost: every file read, revealed and verified, without the cache.
+fn hidden(c: &mut Criterion) {
+    let mut group = c.benchmark_group("10k");
+    group.sample_size(10);
+    let ways: [(&str, common::Init); 2] = [
+        ("list: cold, names in the open", Vault::init),
+        ("list: cold, hidden names", Vault::init_hidden),
+    ];
+    for (title, init) in ways {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (vault, _) = common::vault_by(dir.path(), MANY, init);
+        let index = vault.state_dir().join("index");
+        group.bench_function(title, |b| {
+            b.iter_batched(
+                || {
+                    if index.exists() {
+                        std::fs::remove_file(&index).expect("the cache goes");
+                    }
+                },
+                |()| black_box(vault.load().expect("reads").records.len()),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
 /// Ten thousand secrets in step, a hundred of them edited here.
 fn plans(c: &mut Criterion) {
     let remote: RemoteName = "prod".parse().expect("a name");
@@ -251,5 +278,5 @@ fn bundles(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, vault, plans, bundles);
+criterion_group!(benches, vault, hidden, plans, bundles);
 criterion_main!(benches);

@@ -8,7 +8,7 @@ use strongroom::model::{
     Attributes, Author, Change, Content, Origin, Record, SecretName, SecretValue, StagingLabel,
     Timestamp, VersionId, VersionMeta,
 };
-use strongroom::vault::{Durability, InitOptions, Transaction, Vault};
+use strongroom::vault::{Committed, Durability, InitOptions, Transaction, Vault, VaultError};
 
 /// The moment every measurement takes place.
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -34,6 +34,14 @@ pub(crate) fn value(n: usize) -> SecretValue {
 
 /// A vault in `dir` with `count` secrets of one version, and the identity that opens it.
 pub(crate) fn vault(dir: &Path, count: usize) -> (Vault, Identity) {
+    vault_by(dir, count, Vault::init)
+}
+
+/// How a vault is made.
+pub(crate) type Init = fn(&Path, &Path, InitOptions<'_>) -> Result<(Vault, Committed), VaultError>;
+
+/// The same, made so.
+pub(crate) fn vault_by(dir: &Path, count: usize, init: Init) -> (Vault, Identity) {
     let member = Identity::generate();
     let options = InitOptions {
         vault_id: "3f2a8c1e-5b7d-4e2f-9a60-1c2d3e4f5a6b",
@@ -43,8 +51,7 @@ pub(crate) fn vault(dir: &Path, count: usize) -> (Vault, Identity) {
         now: NOW,
         git: true,
     };
-    let (vault, _) =
-        Vault::init(&dir.join("vault"), &dir.join("state"), options).expect("a new vault");
+    let (vault, _) = init(&dir.join("vault"), &dir.join("state"), options).expect("a new vault");
     if count > 0 {
         let mut tx = vault.begin("bench", NOW).expect("the lock");
         for n in 0..count {
