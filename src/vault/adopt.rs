@@ -250,7 +250,9 @@ impl Vault {
             };
             let text = newer.rests.ledgers.get(&epoch).ok_or_else(bad)?;
             let text = std::str::from_utf8(text).map_err(|_| bad())?;
-            let body = newer.keys.verify_text(Domain::Ledger, text);
+            let text = self.reveal_text(&newer.keys, &path, text.to_owned());
+            let text = text.map_err(|_| bad())?;
+            let body = newer.keys.verify_text(Domain::Ledger, &text);
             let ledger = body.ok().and_then(Ledger::parse).ok_or_else(bad);
             let mut ledger = ledger?;
             if ledger.epoch != epoch || ledger.keyring != newer.list.name {
@@ -264,7 +266,7 @@ impl Vault {
                 let current = record.state.current().cloned();
                 ledger.secrets.entry(record.name.clone()).or_insert(current);
             }
-            let text = ledger.seal(&newer.keys)?;
+            let text = self.hide_text(&newer.keys, &path, ledger.seal(&newer.keys)?)?;
             if text.len() > ledger::MAX {
                 return Err(bad());
             }

@@ -31,6 +31,7 @@ mod endpoint_verbs;
 mod frozen;
 mod fuzz;
 mod git_merge;
+mod hidden;
 mod home;
 mod keyrings;
 mod layers;

@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 
 import age_file  # noqa: E402
 import bundle  # noqa: E402
+import hidden  # noqa: E402
 import identity  # noqa: E402
 import names  # noqa: E402
 import texts  # noqa: E402
@@ -123,6 +124,10 @@ class Vault:
         self.mac_key, self.digest_key, commitment = self.derive(self.keyring)
         self.commitment = commitment.hex()
         self.past, self.epoch = {}, 0
+        # Believed once the settings' mac is.
+        self.hidden = None
+        if re.search(rb"^hidden_names = true$", settings, re.M):
+            self.hidden = hidden.Hidden(self.keyring.text, self.id, padded)
         self.at("keys/default.toml", self.members)
         self.at("strongroom.toml", self.settings, settings)
 
@@ -150,6 +155,17 @@ class Vault:
         need(stat.S_ISREG(mode), f"{path}: not a regular file")
         with open(full, "rb") as file:
             return file.read()
+
+    def reveal(self, path):
+        """What a file says that names secrets."""
+        data = self.read(path)
+        return self.hidden.open(path, data) if self.hidden else data
+
+    def encode(self, name):
+        return self.hidden.encode(name) if self.hidden else names.encode(name)
+
+    def vkey(self, name, version):
+        return self.hidden.vkey(name, version) if self.hidden else names.vkey(version)
 
     def members(self):
         body = texts.open_text(self.read("keys/default.toml"), self.mac("keyring"))
@@ -195,7 +211,7 @@ class Vault:
         self.vouched(chain, epoch, recipient, commitment)
         for number, removed in removals:
             path = f"keys/default.{number}.removed.toml"
-            self.at(path, self.ledger, self.read(path), number, removed)
+            self.at(path, self.ledger, self.reveal(path), number, removed)
 
     def vouched(self, chain, epoch, recipient, commitment):
         """Goes back from the present keys to the first ones, each vouched for by those before."""
@@ -238,6 +254,7 @@ class Vault:
         need(table.pop("format") == 1 and table.pop("vault_id", None) == self.id, "its vault_id")
         days = table.pop("recovery_window", 30)
         need(type(days) is int and 7 <= days <= 30, "recovery_window")
+        need(table.pop("hidden_names", False) is bool(self.hidden), "hidden_names")
         git, guard = texts.table_of(table, "git"), texts.table_of(table, "max_delete")
         need(type(git.pop("commit", True)) is bool, "git.commit")
         count, percent = guard.pop("count", 10), guard.pop("percent", 10)
@@ -266,8 +283,8 @@ class Vault:
 
     def secret(self, path):
         """Name, labels and versions of the metadata at this path below `secrets/`."""
-        names.decode(path)
-        return texts.metadata(self.read(f"secrets/{path}"), self.mac("secret"), path)
+        self.hidden.decode(path) if self.hidden else names.decode(path)
+        return texts.metadata(self.reveal(f"secrets/{path}"), self.mac("secret"), path, self.encode)
 
     def value(self, path, name, versions):
         """The version and payload of a value file, all checks made."""
@@ -276,8 +293,8 @@ class Vault:
         need(hashlib.sha256(data).hexdigest()[:8] == ct8, "its hash is not the one in its name")
         got, payload = container(age_file.decrypt(data, self.keyring))
         need(got["vault"] == self.id, "a value of another vault")
-        need(got["name"] == name and f"{stem}.toml" == names.encode(name), "a value of another secret")
-        need(names.vkey(got["version"]) == vkey and got["version"] in versions, "a value of another version")
+        need(got["name"] == name and f"{stem}.toml" == self.encode(name), "a value of another secret")
+        need(self.vkey(name, got["version"]) == vkey and got["version"] in versions, "a value of another version")
         version = versions[got["version"]]
         need(got["kind"] == version["kind"], "a value of another kind")
         digest = hmac.digest(self.digest_key, got["kind"].encode() + b"\0" + payload, hashlib.sha256)
@@ -320,7 +337,7 @@ def verify(vault):
     for path in values:
         stem, vkey, _ = vault.at(f"secrets/{path}", names.value_parts, path)
         name, versions = secrets.get(stem, (None, {}))
-        if vkey not in map(names.vkey, versions):
+        if vkey not in (vault.vkey(name, version) for version in versions):
             # A crash before the metadata was written leaves such a file. It means nothing.
             orphans += 1
             continue
@@ -339,7 +356,7 @@ def verify(vault):
 
 def get(vault, name, version):
     need(names.NAME.fullmatch(name), f"{name}: not a name")
-    path = names.encode(name)
+    path = vault.encode(name)
     _, labels, versions = vault.at(f"secrets/{path}", vault.secret, path)
     version = version or labels.get("AWSCURRENT")
     need(version in versions, f"{name}: no such version")
@@ -349,7 +366,7 @@ def get(vault, name, version):
         candidate = os.path.join(os.path.dirname(path), entry)
         if not entry.endswith(".age") or TEMPORARY.fullmatch(entry):
             continue
-        if vault.at(f"secrets/{candidate}", names.value_parts, candidate)[:2] != (stem, names.vkey(version)):
+        if vault.at(f"secrets/{candidate}", names.value_parts, candidate)[:2] != (stem, vault.vkey(name, version)):
             continue
         held, payload = vault.at(f"secrets/{candidate}", vault.value, candidate, name, versions)
         if held == version:

@@ -276,7 +276,7 @@ def details(table):
     return out
 
 
-def metadata(data, mac, path):
+def metadata(data, mac, path, place=names.encode):
     """A secret's metadata, with every check of the page: name, labels and versions by id."""
     body = open_text(data, mac, 1 << 20)
     table = parse(body)
@@ -302,5 +302,5 @@ def metadata(data, mac, path):
     out += "".join(text for _, text in conflicts)
     empty(table, "the file")
     need(out == body, "not in the canonical form")
-    need(names.encode(name) == path, f"lies at another path than that of {name}")
+    need(place(name) == path, f"lies at another path than that of {name}")
     return name, labels, versions
