@@ -28,6 +28,10 @@ impl Config {
 
     /// The first rule of keyrings that does not hold, and the key it is about.
     pub(super) fn broken_keyring(&self) -> Option<(String, &'static str)> {
+        if self.hidden_names && !self.keyrings.is_empty() {
+            let rule = "a vault with hidden names has the default keyring alone";
+            return Some(("keyring".to_owned(), rule));
+        }
         for (name, prefixes) in &self.keyrings {
             let key = || format!("keyring.{name}.prefixes");
             if !Self::is_keyring_name(name) {
@@ -109,5 +113,21 @@ mod tests {
         // What both sides claim is for a person.
         let c = config(&[("c", &["a/x/"])]);
         assert!(Config::unite(&o, &a, &c).unwrap().emit().is_err());
+    }
+
+    #[test]
+    fn a_vault_with_hidden_names_has_one_keyring() {
+        let mut config = config(&[("prod", &["prod/"])]);
+        assert_eq!(config.broken_keyring(), None);
+        config.hidden_names = true;
+        assert!(
+            config
+                .emit()
+                .unwrap_err()
+                .to_string()
+                .contains("hidden names")
+        );
+        config.keyrings.clear();
+        assert_eq!(config.broken_keyring(), None);
     }
 }
