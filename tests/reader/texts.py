@@ -18,7 +18,7 @@ OWN = ("kms_key", "policy", "replicas", "rotation")
 FIELDS = ("label", "description", "tag", "lifecycle") + OWN
 CLASSES = (
     "edit/edit create/create edit/delete edit/schedule schedule/edit restore/purged "
-    "edit/recreate name/scheduled remote/remote rewound integrity"
+    "edit/recreate name/scheduled remote/remote rewound integrity clone/clone"
 ).split()
 
 
