@@ -90,6 +90,38 @@ fn a_secret_is_whole_or_not_there() {
     ]);
 }
 
+/// What was rolled back before it was ever seen here has the younger version as AWSPREVIOUS.
+#[test]
+fn a_rolled_back_secret_is_met() {
+    use Step::{Recreate, Remote, Sync};
+    let rolled_back = [
+        Recreate(0, 0),
+        Remote(0, 0, Act::Put),
+        Remote(0, 0, Act::Current(1)),
+    ];
+    replay(&rolled_back);
+    for call in 2..10 {
+        let cut_off = [Sync(0, Trouble::Crash(call, false))];
+        replay(&[&rolled_back[..], &cut_off].concat());
+    }
+}
+
+/// What goes from account to account gets its label here last, so a run that is cut off
+/// before that leaves a version live that is not yet AWSCURRENT here (sync.md section 1.15).
+#[test]
+fn a_run_is_cut_off_between_two_accounts() {
+    use Step::{Remote, Sync};
+    for call in 2..8 {
+        replay(&[
+            Remote(0, 1, Act::Put),
+            Sync(1, Trouble::None),
+            Remote(1, 0, Act::Put),
+            Remote(1, 1, Act::Put),
+            Sync(1, Trouble::Crash(call, false)),
+        ]);
+    }
+}
+
 /// The worked merges of sync.md section 1.12.
 #[test]
 fn the_worked_merges() {

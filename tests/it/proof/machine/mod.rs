@@ -82,6 +82,8 @@ pub(crate) struct Machine {
     seen: [BTreeSet<Key>; 2],
     /// What those who made a version AWSCURRENT in a clone had seen.
     authored: BTreeMap<Key, BTreeSet<VersionId>>,
+    /// The moves of AWSCURRENT that people made in an account: from where, and to where.
+    went_back: BTreeSet<(SecretName, VersionId, VersionId)>,
     /// What was AWSCURRENT on a remote at some time.
     published: BTreeSet<Key>,
     /// What a person let go of: by a merge that took the other side, or a revert.
@@ -135,6 +137,7 @@ impl Machine {
             parents: BTreeMap::new(),
             seen: Default::default(),
             authored: BTreeMap::new(),
+            went_back: BTreeSet::new(),
             published: BTreeSet::new(),
             let_go: BTreeSet::new(),
             metas: BTreeMap::new(),

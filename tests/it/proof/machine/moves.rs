@@ -10,6 +10,7 @@ impl Machine {
         c: usize,
         theirs: Option<&(usize, std::ops::Range<usize>)>,
         before: &Records,
+        shown: &[strongroom::model::Snapshot],
     ) {
         let after = self.sites[c].records();
         for r in 0..2 {
@@ -48,8 +49,17 @@ impl Machine {
                     .rev()
                     .find(|(s, ..)| s == secret);
                 let of_creation = created.is_some_and(|(_, from, _)| from.is_none());
+                // What goes on from another account gets its label here last: a sync that
+                // is cut off before that is no replay (sync.md sections 1.13 and 1.15).
+                let elsewhere = shown.iter().enumerate().any(|(other, account)| {
+                    other != r && account.get(secret).and_then(|s| s.current()) == Some(to)
+                });
                 check!(
-                    current(before) || current(&after) || of_creation || theirs.is_some(),
+                    current(before)
+                        || current(&after)
+                        || of_creation
+                        || elsewhere
+                        || theirs.is_some(),
                     "P2",
                     "{secret}: {to} went live on {}, and was AWSCURRENT in no vault",
                     REMOTES[r]
@@ -88,7 +98,11 @@ impl Machine {
         };
         // What came from an account goes where the vault had what is there.
         let from_there = !self.authored.contains_key(&(secret.clone(), to.clone()));
+        // Whoever went back to a version over there knew what he left: of a secret that
+        // is new to an account, that is its AWSPREVIOUS (sync.md section 1.14).
+        let went_back = (secret.clone(), from.clone(), to.clone());
         all.contains(from)
+            || self.went_back.contains(&went_back)
             || all.iter().any(by_author)
             || (from_there && self.seen[c].contains(&(secret.clone(), from.clone())))
     }

@@ -79,7 +79,21 @@ impl Machine {
                 .or_default()
                 .extend(before.cloned());
         }
+        let from = self.store(r).current_moves().len();
         console(&self.cloud, r, s, act, n, &value);
+        if let Act::Current(_) = act {
+            self.go_back(r, from..self.store(r).current_moves().len());
+        }
+    }
+
+    /// Whoever moves AWSCURRENT in an account knows what it leaves.
+    pub(super) fn go_back(&mut self, r: usize, moves: std::ops::Range<usize>) {
+        for (secret, from, to) in &self.store(r).current_moves()[moves] {
+            if let (Some(from), Some(to)) = (from, to) {
+                let left = (secret.clone(), from.clone(), to.clone());
+                self.went_back.insert(left);
+            }
+        }
     }
 
     pub(super) fn rotate(&mut self, r: usize, s: usize) {

@@ -82,6 +82,9 @@ impl Machine {
                 if act == Act::Put {
                     self.parents.entry(id(n)).or_default().extend(was);
                 }
+                if let Act::Current(_) = act {
+                    self.go_back(r, from..to);
+                }
                 Some((r, from..to, s))
             }
             _ => None,
@@ -93,6 +96,7 @@ impl Machine {
                 .map(|(r, range, _)| (*r, range.clone()))
                 .as_ref(),
             &before,
+            &shown,
         );
         let meddled_with = theirs.map(|(_, _, s)| name(SECRETS[s]));
         self.after_sync(c, &before, &shown, meddled_with.as_ref(), trouble);
