@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Three;
 use crate::model::{Class, Conflict, Field, Record, RemoteName, SecretState, VersionId};
 use crate::plan::resolve::lost_label;
+use crate::plan::twins::two_contents;
 
 /// Something that both sides changed; ours stands.
 pub(super) struct Clash {
@@ -68,8 +69,12 @@ pub(super) fn conflicts(
                     ..conflict.clone()
                 });
             // What a remote disagrees with is what the vault has: the side that did not
-            // get its way has nothing to ask.
-            } else if text(&side.state, field) == text(&united.state, field) {
+            // get its way has nothing to ask, nor has what was asked before an edit that
+            // came since. That can be answered no more, and what two clones disagree on
+            // stops the sync that would ask anew.
+            } else if text(&side.state, field) == text(&united.state, field)
+                && !is_outdated(united, conflict)
+            {
                 kept.insert(conflict.clone());
             }
         }
@@ -101,6 +106,16 @@ pub(super) fn conflicts(
         }
     }
     kept.into_iter().collect()
+}
+
+/// Whether the vault's side of a remote's conflict is not what the vault has any more.
+fn is_outdated(united: &Record, conflict: &Conflict) -> bool {
+    let is_plain = match conflict.field {
+        Field::Label(_) => two_contents(&united.state, conflict).is_none(),
+        Field::Description | Field::Tag(_) => true,
+        Field::Lifecycle | Field::Own(_) => false,
+    };
+    is_plain && conflict.ours != text(&united.state, &conflict.field)
 }
 
 fn note(

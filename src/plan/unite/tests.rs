@@ -500,6 +500,11 @@ fn m6_the_loser_of_a_push_holds_a_recorded_conflict() {
         other.conflicts.iter().all(|c| c.class == Class::Clones),
         "{other:#?}"
     );
+    // Nor has a question that an edit has left behind: it can be answered no more.
+    let d = b.and(80, &[Op::Put]);
+    let later = unite(Some(&o.record), &a.record, &d.record).unwrap();
+    assert_eq!(later.state.current(), d.record.state.current());
+    assert!(later.conflicts.is_empty(), "{later:#?}");
 }
 
 #[test]

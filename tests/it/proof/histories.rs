@@ -122,6 +122,25 @@ fn a_run_is_cut_off_between_two_accounts() {
     }
 }
 
+/// A conflict with a remote that an edit has left behind, and one between the clones that
+/// stops the sync: the first can be answered no more, and is not to hold up the second.
+#[test]
+fn an_outdated_conflict_does_not_hold_up_a_merge() {
+    use Step::{Local, Merge, Remote, Sync};
+    for take in [Take::Ours, Take::Mixed] {
+        replay(&[
+            Local(0, 2, Act::Put),
+            Remote(1, 2, Act::Put),
+            Merge(1, Take::Mixed),
+            Sync(1, Trouble::None),
+            Local(1, 2, Act::Put),
+            Local(0, 2, Act::Put),
+            Merge(1, Take::Mixed),
+            Merge(0, take),
+        ]);
+    }
+}
+
 /// The worked merges of sync.md section 1.12.
 #[test]
 fn the_worked_merges() {
