@@ -279,7 +279,7 @@ fn what_comes_in_must_be_hidden() {
     fixture.put("more", 3, "three");
     let good = head();
     git(&root, &["reset", "-q", "--hard", &before]);
-    assert!(vault.check_incoming(&good).unwrap().is_empty());
+    assert!(vault.check_incoming(&good, None).unwrap().is_empty());
     let record = vault.record(&name(CANARY)).unwrap().unwrap();
     let open = vault.texts(&[&record]).unwrap().remove(0);
     fs::write(root.join("secrets/canary.toml"), &open).unwrap();
@@ -296,7 +296,7 @@ fn what_comes_in_must_be_hidden() {
     git(&root, &["commit", "-qm", "bad"]);
     let bad = head();
     git(&root, &["reset", "-q", "--hard", &before]);
-    let refused = vault.check_incoming(&bad).unwrap();
+    let refused = vault.check_incoming(&bad, None).unwrap();
     assert_eq!(refused.len(), 3, "{refused:?}");
 }
 

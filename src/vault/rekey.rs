@@ -292,6 +292,11 @@ impl Vault {
                 Durable::Now,
             )?;
         }
+        if begun.kind == Kind::Fold {
+            // The default keys are in place, and once the settings have lost the keyring
+            // nothing says any more which names were its.
+            self.drop_old_values(&turn, &fresh)?;
+        }
         let list = read_text(&self.root, &next_list(&name), keyring::MAX)?;
         self.root.write(
             &Keyring::list_path(&name),
@@ -310,8 +315,10 @@ impl Vault {
             Some(keys) => Some(read_config(&self.root, Some(keys))?.1),
             None => None,
         };
-        // Not before the keys that open the new ones are in place.
-        self.drop_old_values(&turn, &fresh)?;
+        if begun.kind != Kind::Fold {
+            // Not before the keys that open the new ones are in place.
+            self.drop_old_values(&turn, &fresh)?;
+        }
         let git = if use_git && config.git.commit {
             let paths = git::changed(&self.root, &["keys", SECRETS, CONFIG], |path| {
                 !path.ends_with(&next_age(&name)) && !path.ends_with(&next_list(&name))

@@ -200,11 +200,7 @@ fn a_member_with_a_plugin_opens_the_vault_and_so_does_debians_age() {
     age.arg(ann.home.vault().join("keys/default.age"));
     let opened = output(age, b"");
     let text = String::from_utf8_lossy(&opened.stdout).into_owned();
-    assert!(
-        text.contains("AGE-SECRET-KEY-1"),
-        "{}",
-        said(&opened)
-    );
+    assert!(text.contains("AGE-SECRET-KEY-1"), "{}", said(&opened));
     // And the other way: what Debian's age encrypts with the plugin, we open.
     let keyring = ann.home.path().join("keyring");
     fs::write(&keyring, &text).unwrap();
