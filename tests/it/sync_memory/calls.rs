@@ -36,7 +36,8 @@ fn writes(edit: impl Fn(&mut Site, &Cloud)) -> BTreeMap<Call, usize> {
 #[test]
 fn sync_1_14_each_intent_takes_its_own_call_and_no_other() {
     type Edit = fn(&mut Site, &Cloud);
-    let rows: &[(&str, Edit, &[(Call, usize)])] = &[
+    type Row = (&'static str, Edit, &'static [(Call, usize)]);
+    let rows: &[Row] = &[
         (
             "create: one call gives value, AWSCURRENT and tags",
             |s, _| {
