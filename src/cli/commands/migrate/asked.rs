@@ -54,17 +54,17 @@ pub(super) struct Asked {
     /// by hand
     #[arg(long, value_enum, default_value = "skip")]
     rotation: Rotation,
-}
-
-/// What more a plan is asked for.
-#[derive(Debug, Args)]
-pub(super) struct More {
     /// Carry resource policies over, with the secrets' own ARNs rewritten, or not
     #[arg(long, value_enum, default_value = "rewrite")]
     policy: Policy,
     /// Let account ids in policies become the target's
     #[arg(long, value_enum, value_name = "HOW")]
     account_rewrite: Option<AccountRewrite>,
+}
+
+/// What more a plan is asked for.
+#[derive(Debug, Args)]
+pub(super) struct More {
     /// Copy versions without labels too, as far as the source still has them
     #[arg(long)]
     history: bool,
@@ -87,6 +87,11 @@ impl Asked {
             tags: pairs(&self.tag, "a tag is written K=V")?,
             drop_tags: self.drop_tag.clone(),
             without_rotation: matches!(self.rotation, Rotation::Manual),
+            policy: match self.policy {
+                Policy::Rewrite => Policies::Rewrite,
+                Policy::Skip => Policies::Skip,
+            },
+            account_rewrite: matches!(self.account_rewrite, Some(AccountRewrite::Automatic)),
             ..Rules::default()
         };
         let tags = Attributes {
@@ -101,11 +106,6 @@ impl Asked {
 impl More {
     pub(super) fn add_to(&self, rules: Rules) -> Rules {
         Rules {
-            policy: match self.policy {
-                Policy::Rewrite => Policies::Rewrite,
-                Policy::Skip => Policies::Skip,
-            },
-            account_rewrite: matches!(self.account_rewrite, Some(AccountRewrite::Automatic)),
             history: self.history,
             restore: self.restore,
             ..rules
