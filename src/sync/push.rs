@@ -93,6 +93,10 @@ pub(super) async fn push<S: SecretStore>(
                 pushed.outcome = Outcome::Integrity(why);
                 break;
             }
+            Err(Stop::Here(why)) => {
+                pushed.outcome = Outcome::Unreadable(why);
+                break;
+            }
             Err(Stop::Taken(id)) => {
                 pushed.outcome = Outcome::Integrity(format!(
                     "version {id} exists on {remote} with other content"
@@ -119,6 +123,8 @@ pub(super) async fn push<S: SecretStore>(
 enum Stop {
     Superseded(String),
     Integrity(String),
+    /// The vault's value cannot be read now.
+    Here(String),
     /// The id has another content there.
     Taken(VersionId),
     Store(StoreError),
@@ -167,14 +173,18 @@ impl<S: SecretStore> One<'_, S> {
             }
         }
         for change in changes {
-            let value = match new_version(change) {
-                Some(id) => Some(
-                    self.vault
-                        .read(self.record, id)
-                        .map_err(|e| Stop::Integrity(e.to_string()))?,
-                ),
-                None => None,
-            };
+            let value =
+                match new_version(change) {
+                    Some(id) => {
+                        Some(self.vault.read(self.record, id).map_err(
+                            |e| match e.is_integrity() {
+                                true => Stop::Integrity(e.to_string()),
+                                false => Stop::Here(e.to_string()),
+                            },
+                        )?)
+                    }
+                    None => None,
+                };
             let blind;
             let mut change: &Change = change;
             if seeded!(DropCas)

@@ -40,6 +40,8 @@ pub enum Outcome {
         /// What it said.
         error: StoreError,
     },
+    /// A value of the vault could not be read: the disk, not what is on it.
+    Unreadable(String),
     /// One version id with two contents, or a value that is not what the vault's
     /// metadata says.
     Integrity(String),

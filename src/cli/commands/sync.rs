@@ -462,7 +462,7 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
         }
     }
     let mut failed = 0;
-    let mut integrity = false;
+    let (mut integrity, mut unreadable) = (false, None);
     let mut denied = false;
     for (name, outcome) in &report.outcomes {
         match outcome {
@@ -482,6 +482,10 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
                 denied |= matches!(error, crate::store::StoreError::Denied { .. });
                 ui.warn(&format!("{name}: {remote}: {error}"));
             }
+            Outcome::Unreadable(why) => {
+                failed += 1;
+                unreadable.get_or_insert_with(|| format!("{name}: {why}"));
+            }
             Outcome::Integrity(why) => {
                 failed += 1;
                 integrity = true;
@@ -494,7 +498,7 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
             ui.status(&format!("{name}: {answer}"));
         }
     }
-    integrity |= report.conflicts.iter().any(|(_, c)| c.is_alarm());
+    let alarm = report.conflicts.iter().any(|(_, c)| c.is_alarm());
     for (name, conflict) in &report.conflicts {
         ui.warn(&format!("{name}: {conflict}"));
     }
@@ -540,9 +544,18 @@ pub(super) fn finish(ctx: &Context, report: &Report) -> CommandResult {
         }
         return Err(error.hint("run it again: it goes on where it stopped"));
     }
-    if integrity {
+    if alarm {
         hint_alarm(ctx);
+    }
+    if integrity && !alarm {
+        ui.hint("strongroom fsck names the files; restore them from git or another clone");
+    }
+    if integrity || alarm {
         return Ok(Exit::Integrity);
+    }
+    if let Some(why) = unreadable {
+        let error = CommandError::new(Exit::Unexpected, why);
+        return Err(error.hint("run it again: it goes on where it stopped"));
     }
     if failed > 0 {
         if denied {

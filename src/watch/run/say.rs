@@ -32,7 +32,9 @@ impl<H: Host> Run<'_, H> {
         for (name, outcome) in &report.outcomes {
             let why = match outcome {
                 Outcome::Done | Outcome::Again => continue,
-                Outcome::Superseded(why) | Outcome::Integrity(why) => why.clone(),
+                Outcome::Superseded(why) | Outcome::Unreadable(why) | Outcome::Integrity(why) => {
+                    why.clone()
+                }
                 Outcome::Failed { remote, error } => format!("{remote}: {error}"),
             };
             self.host.say(&Event::Failed(name.clone(), why));
