@@ -25,10 +25,13 @@ const OUR_TREE: [&str; 3] = [
     "/keys/** -text",
     "/secrets/** -text",
 ];
-/// What two clones changed is for our merge driver, where a clone has it.
-const OUR_MERGE: [&str; 3] = [
+/// What two clones changed is for our merge driver, where a clone has it. A keyring's age
+/// file has no lines: one without a zero byte would look like text to git, which would put
+/// conflict markers into it.
+const OUR_MERGE: [&str; 4] = [
     "/strongroom.toml merge=strongroom",
     "/keys/*.toml merge=strongroom",
+    "/keys/*.age -merge",
     "/secrets/**/*.toml merge=strongroom",
 ];
 

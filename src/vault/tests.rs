@@ -341,7 +341,7 @@ fn a_vault_is_made_only_where_it_is_safe_and_new() {
     assert!(!inner.join(".git").exists());
     assert_eq!(
         fs::read_to_string(inner.join(".gitattributes")).unwrap(),
-        "*.png binary\n/strongroom.toml -text\n/keys/** -text\n/secrets/** -text\n/strongroom.toml merge=strongroom\n/keys/*.toml merge=strongroom\n/secrets/**/*.toml merge=strongroom\n"
+        "*.png binary\n/strongroom.toml -text\n/keys/** -text\n/secrets/** -text\n/strongroom.toml merge=strongroom\n/keys/*.toml merge=strongroom\n/keys/*.age -merge\n/secrets/**/*.toml merge=strongroom\n"
     );
     assert_eq!(git(&repo, &["status", "--porcelain"]), "?? readme\n");
     assert!(matches!(

@@ -372,6 +372,7 @@ fn attributes(bytes: &[u8]) -> Result<(), String> {
             let fine = [
                 "-text",
                 "merge=strongroom",
+                "-merge",
                 "-diff",
                 "diff",
                 "-filter",
@@ -435,7 +436,7 @@ mod tests {
     #[test]
     fn attributes_that_touch_our_bytes_are_refused() {
         for good in [
-            "* -text\n/secrets/**/*.toml merge=strongroom\n",
+            "* -text\n/keys/*.age -merge\n/secrets/**/*.toml merge=strongroom\n",
             "*.png filter=lfs diff=lfs\n# x\n\n/keys/** -text\n",
         ] {
             assert_eq!(attributes(good.as_bytes()), Ok(()), "{good}");
