@@ -262,7 +262,10 @@ impl Vault {
                 record.state.lifecycle != Lifecycle::Tombstone
                     && record.state.versions.values().any(|v| v.has_value())
             };
-            for record in loaded.records.values().filter(readable) {
+            // Another keyring's secrets are in a ledger of its own.
+            let routes = Routes::of(&self.config());
+            let records = loaded.records.values().filter(readable);
+            for record in records.filter(|record| routes.is_default(&record.name)) {
                 let current = record.state.current().cloned();
                 ledger.secrets.entry(record.name.clone()).or_insert(current);
             }

@@ -65,12 +65,6 @@ impl Vault {
 
         let keys = KeyringKeys::new(new.keyring, &config.vault_id);
         let identity = keys.identity().ok_or(MemberError::Held)?;
-        let to: Vec<MemberKey> = members.values().cloned().collect();
-        let age = encrypt_keyring(&identity, new.now, &to)?;
-        // Else nobody here could go on with what dies half way.
-        if open_keyring(age.as_bytes(), member).is_err() {
-            return Err(MemberError::NotYours.into());
-        }
         let list = Keyring {
             name: name.to_owned(),
             epoch: 1,
@@ -80,6 +74,11 @@ impl Vault {
             members,
             past: Vec::new(),
         };
+        let age = encrypt_keyring(&identity, new.now, &self.hosted(&list))?;
+        // Else nobody here could go on with what dies half way.
+        if open_keyring(age.as_bytes(), member).is_err() {
+            return Err(MemberError::NotYours.into());
+        }
         let text = list.seal(&keys)?;
         let (age_path, list_path) = (next_age(name), next_list(name));
         let files = [

@@ -59,13 +59,15 @@ pub(super) struct Turn {
 
 impl Turn {
     /// Whether a metadata file is one of those that are to come under the new keys.
-    fn covers(&self, bytes: &[u8]) -> bool {
+    fn covers(&self, path: &str, bytes: &[u8]) -> bool {
         if self.kind == Kind::Epoch && self.routes.is_empty() {
             return true;
         }
-        // What says no name is the default keyring's to complain of.
+        // By its path, as everybody else goes by. What says no name at all is the default
+        // keyring's to complain of.
         let text = std::str::from_utf8(bytes).unwrap_or_default();
-        let name = meta::said_name(text);
+        let name = layout::name_of_path(path, None).ok();
+        let name = name.or_else(|| meta::said_name(text));
         let of = name.as_ref().map(|name| self.routes.keyring_of(name));
         of.unwrap_or(super::keyring::DEFAULT) == self.list.name
     }
@@ -219,7 +221,7 @@ impl Vault {
         let mut meant = Vec::new();
         for path in paths {
             let (bytes, _) = self.root.read(&format!("{SECRETS}/{path}"), meta::MAX)?;
-            if turn.covers(&bytes) {
+            if turn.covers(&path, &bytes) {
                 meant.push(path);
             }
         }
