@@ -256,7 +256,7 @@ impl From<VaultError> for CommandError {
             ),
             VaultError::NoKeyring(_) => Some("see which there are with: strongroom keyring ls"),
             VaultError::KeyringLost { .. } => Some(
-                "git log -- keys strongroom.toml shows who changed it; if it is meant to be: strongroom trust --fingerprint FINGERPRINT",
+                "git log -- keys strongroom.toml shows who changed it; if it is meant to be, give the fingerprint by which it is trusted here: strongroom trust --fingerprint FINGERPRINT",
             ),
             VaultError::NoAccess { .. } | VaultError::KeyringClosed(_) => Some(
                 "ask a member of that keyring to add you: strongroom members add --keyring KEYRING",

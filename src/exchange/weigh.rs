@@ -8,7 +8,7 @@ use crate::bundle::{self, Bundle, Header, Holder, Key, Span, Unproved};
 use crate::crypto::{Member, OpenError};
 use crate::model::{Content, Record, SecretName, VersionId};
 use crate::plan::{UniteError, unite};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{MetaError, Vault, VaultError};
 
 /// How many metadata texts are read and verified at once.
 const AT_ONCE: usize = 256;
@@ -276,6 +276,15 @@ fn records(vault: &Vault, proved: &Proved) -> Result<Vec<Record>, ExchangeError>
         for (n, record) in read.into_iter().enumerate() {
             let at = from + n + 1;
             let record = record.map_err(|source| ExchangeError::Metadata { at, source })?;
+            // The default keyring's keys of another epoch say nothing of secrets that are
+            // under a keyring of their own here, and must not come under the default ones.
+            if proved.foreign().is_some()
+                && let Some(keyring) = vault.keyring_apart(&record.name)
+            {
+                let name = record.name;
+                let source = MetaError::Closed { name, keyring };
+                return Err(ExchangeError::Metadata { at, source });
+            }
             if !names.insert(record.name.clone()) {
                 return Err(ExchangeError::DuplicateSecret { name: record.name });
             }

@@ -289,7 +289,7 @@ fn crypto_9_a_default_member_cannot_give_a_keyring_other_names() {
     team.carve(&mut ann, &["ann"]).unwrap();
     drop(ann);
     forge_settings(&team, |config| {
-        let other = vec!["prod/db/".to_owned()];
+        let other = vec!["prod/".to_owned(), "staging/".to_owned()];
         config.keyrings.insert("prod".to_owned(), other);
     });
     assert_lost(&team, "other names than its own member list");
@@ -317,22 +317,86 @@ fn crypto_9_another_keyring_in_the_place_of_a_known_one_is_noticed() {
     let mut ann = team.fixture.unlocked();
     team.carve(&mut ann, &["ann"]).unwrap();
     drop(ann);
-    // Bob makes a keyring of his own, with Ann in it, and puts it there.
-    let identity = Identity::generate();
-    let keys = KeyringKeys::new(identity, super::super::testing::ID);
+    // With Ann in it.
+    forge_keyring(&team, &[team.fixture.member.member_key()]);
+    let error = team.fixture.reopen().unlock(&team.fixture.member);
+    let error = error.unwrap_err();
+    assert!(matches!(error, VaultError::OtherKeyring { .. }), "{error}");
+}
+
+/// Bob makes a keyring of his own, for these members, and puts it in prod's place. Gives
+/// its fingerprint.
+fn forge_keyring(team: &Team, to: &[MemberKey]) -> String {
+    let keys = KeyringKeys::new(Identity::generate(), super::super::testing::ID);
     let path = team.root().join("keys/prod.toml");
     let there = fs::read_to_string(&path).unwrap();
     let (body, _) = crate::crypto::Mac::split_text(&there).unwrap();
     let mut list = Keyring::parse(body).unwrap();
     list.recipient = keys.recipient();
     list.commitment = keys.commitment();
-    let to: Vec<MemberKey> = list.members.values().cloned().collect();
-    let age = encrypt_keyring(&keys.identity().unwrap(), now(), &to).unwrap();
+    let age = encrypt_keyring(&keys.identity().unwrap(), now(), to).unwrap();
     fs::write(&path, list.seal(&keys).unwrap()).unwrap();
     fs::write(team.root().join("keys/prod.age"), age.as_bytes()).unwrap();
-    let error = team.fixture.reopen().unlock(&team.fixture.member);
-    let error = error.unwrap_err();
+    keys.commitment().fingerprint()
+}
+
+#[test]
+fn crypto_9_a_keyring_that_does_not_open_any_more_keeps_its_names() {
+    let team = Team::new(false);
+    let mut ann = team.fixture.unlocked();
+    team.carve(&mut ann, &["ann"]).unwrap();
+    drop(ann);
+    forge_keyring(&team, &[Identity::generate().member_key()]);
+    // No access alone is no loss: nothing new under its names is written.
+    let mut ann = team.fixture.reopen();
+    ann.unlock(&team.fixture.member).unwrap();
+    let error = ann.keys_for(&name("prod/new")).err().unwrap();
+    assert!(matches!(error, VaultError::NoAccess { .. }), "{error}");
+    drop(ann);
+    forge_settings(&team, |config| {
+        config
+            .keyrings
+            .insert("prod".to_owned(), vec!["zzz/".to_owned()]);
+    });
+    assert_lost(&team, "names were taken from it");
+}
+
+#[test]
+fn crypto_9_a_word_for_one_keyring_is_none_for_another() {
+    let team = Team::new(false);
+    let mut ann = team.fixture.unlocked();
+    team.carve(&mut ann, &["ann"]).unwrap();
+    let default = ann.keys().unwrap().commitment().fingerprint();
+    drop(ann);
+    let me = &team.fixture.member;
+    let found = forge_keyring(&team, &[me.member_key()]);
+    let said = |text: &str| team.fixture.reopen().unlock_trusting(me, text);
+    let error = said(&default).unwrap_err();
     assert!(matches!(error, VaultError::OtherKeyring { .. }), "{error}");
+    let error = said("0000-0000-0000-0000-0000").unwrap_err();
+    assert!(error.is_integrity(), "{error}");
+    // A person's word for this very one.
+    said(&found).unwrap();
+    team.fixture.unlocked();
+}
+
+#[test]
+fn a_keyring_that_is_gone_is_accepted_by_the_fingerprint_it_had() {
+    let team = Team::new(false);
+    let mut ann = team.fixture.unlocked();
+    team.carve(&mut ann, &["ann"]).unwrap();
+    let default = ann.keys().unwrap().commitment().fingerprint();
+    let had = ann.keychain().unwrap().named("prod").unwrap().commitment();
+    drop(ann);
+    forge_settings(&team, |config| config.keyrings.clear());
+    assert_lost(&team, &had.fingerprint());
+    let me = &team.fixture.member;
+    let error = team.fixture.reopen().unlock_trusting(me, &default);
+    assert!(matches!(error, Err(VaultError::KeyringLost { .. })));
+    let mut ann = team.fixture.reopen();
+    ann.unlock_trusting(me, &had.fingerprint()).unwrap();
+    drop(ann);
+    team.fixture.unlocked();
 }
 
 #[test]

@@ -240,7 +240,7 @@ pub enum VaultError {
     #[error("there is or was a keyring named {0}")]
     KeyringTaken(String),
     /// A keyring is not what the settings, or this clone, know of it.
-    #[error("{}: keyring {keyring}: {what}", .path.display())]
+    #[error("{}: keyring {keyring}: {what}{trusted}", .path.display())]
     KeyringLost {
         /// Its member list.
         path: PathBuf,
@@ -248,6 +248,8 @@ pub enum VaultError {
         keyring: String,
         /// What is wrong.
         what: &'static str,
+        /// The fingerprint by which this clone trusts it, in words; empty without one.
+        trusted: String,
     },
     /// The vault is locked, and this needs its keys.
     #[error("the vault is locked")]

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use super::keychain::Routes;
 use super::keyring::{self, Keyring};
 use super::rekey::next_list;
 use super::state::{Pin, Trusted};
 use super::unlock::trusted_of;
 use super::{Vault, VaultError};
 use crate::config::Config;
-use crate::crypto::{KeyringKeys, Member};
+use crate::crypto::{Commitment, KeyringKeys, Member};
+use crate::model::SecretName;
 
 /// Where the keys of the other keyrings come from.
 pub(super) enum Opener<'a> {
@@ -25,6 +27,8 @@ pub(super) struct Others {
     pub(super) keys: BTreeMap<String, KeyringKeys>,
     /// What is to be pinned of them.
     pub(super) trusted: BTreeMap<String, Trusted>,
+    /// Whether a person's word was needed for one of them.
+    pub(super) is_accepted: bool,
 }
 
 /// A keyring beside the default one.
@@ -43,15 +47,18 @@ pub struct KeyringEntry {
 
 impl Vault {
     /// Opens the keyrings that the settings list, and holds each against what this clone
-    /// has pinned of it. `accept` lets a person's word stand for what nothing vouches for.
+    /// has pinned of it. `accepted` is a fingerprint that a person gave: of the keyring that
+    /// is found, where nothing vouches for it, or of the one that this clone trusts and that
+    /// is gone or has lost names. It stands for that one keyring and for no other.
     pub(super) fn open_others(
         &self,
         config: &Config,
         pin: Option<&Pin>,
         mut opener: Opener<'_>,
-        accept: bool,
+        accepted: Option<&str>,
     ) -> Result<Others, VaultError> {
         let mut others = Others::default();
+        let word = |of: &Commitment| accepted.is_some_and(|text| text == of.fingerprint());
         for (name, prefixes) in &config.keyrings {
             let trusted = pin.and_then(|pin| pin.keyrings.get(name));
             let list = self.root.full(&Keyring::list_path(name));
@@ -59,6 +66,10 @@ impl Vault {
             let is_there = [&list, &age].iter().all(|p| p.symlink_metadata().is_ok());
             match (is_there, trusted) {
                 (true, _) => {}
+                (false, Some(trusted)) if word(&trusted.commitment) => {
+                    others.is_accepted = true;
+                    continue;
+                }
                 (false, Some(_)) => return Err(self.lost(name, "its file is gone")),
                 // A clone that a bundle began has never had them.
                 (false, None) => continue,
@@ -78,6 +89,16 @@ impl Vault {
                     None => None,
                 },
             };
+            // Before anything else: that a keyring cannot be opened any more must not be a
+            // way to take its names from it.
+            if let Some(trusted) = trusted
+                && trusted.prefixes.iter().any(|p| !prefixes.contains(p))
+            {
+                if !word(&trusted.commitment) {
+                    return Err(self.lost(name, "names were taken from it"));
+                }
+                others.is_accepted = true;
+            }
             let Some(keys) = keys else {
                 if let Some(trusted) = trusted {
                     let mut trusted = trusted.clone();
@@ -102,12 +123,9 @@ impl Vault {
                     Err(error @ (VaultError::Locked | VaultError::OldMembers { .. })) => {
                         return Err(error);
                     }
-                    Err(_) if accept => {}
+                    Err(_) if word(&keys.commitment()) => others.is_accepted = true,
                     Err(error) => return Err(error),
                     Ok(_) => {}
-                }
-                if !accept && trusted.prefixes.iter().any(|p| !found.prefixes.contains(p)) {
-                    return Err(self.lost(name, "names were taken from it"));
                 }
             }
             others.trusted.insert(name.clone(), trusted_of(&found));
@@ -115,7 +133,11 @@ impl Vault {
         }
         let pinned = pin.into_iter().flat_map(|pin| &pin.keyrings);
         for (name, trusted) in pinned {
-            if name == keyring::DEFAULT || config.keyrings.contains_key(name) || accept {
+            if name == keyring::DEFAULT || config.keyrings.contains_key(name) {
+                continue;
+            }
+            if word(&trusted.commitment) {
+                others.is_accepted = true;
                 continue;
             }
             self.check_retired(config, name, trusted, &mut opener)?;
@@ -155,11 +177,24 @@ impl Vault {
     }
 
     pub(super) fn lost(&self, name: &str, what: &'static str) -> VaultError {
+        let pin = self.state.pin().ok().flatten();
+        let trusted = pin.as_ref().and_then(|pin| pin.keyrings.get(name));
         VaultError::KeyringLost {
+            trusted: trusted.map_or_else(String::new, |trusted| {
+                let fingerprint = trusted.commitment.fingerprint();
+                format!("; this clone trusts it as {fingerprint}")
+            }),
             path: self.root.full(&Keyring::list_path(name)),
             keyring: name.to_owned(),
             what,
         }
+    }
+
+    /// The keyring that a name belongs to, if it is another than the default one.
+    pub fn keyring_apart(&self, name: &SecretName) -> Option<String> {
+        let routes = Routes::of(&self.config());
+        let keyring = routes.keyring_of(name);
+        (keyring != keyring::DEFAULT).then(|| keyring.to_owned())
     }
 
     /// The keyrings beside the default one, sorted. The member list of one that is not

@@ -215,13 +215,16 @@ impl Vault {
         let pin = self.state.pin()?;
         let trusted = pin.as_ref().and_then(|pin| pin.keyrings.get(name));
         let fingerprint = keys.commitment().fingerprint();
-        // What a person was told, whatever this clone trusts so far.
-        if accepted.is_some_and(|text| text != fingerprint) {
+        // What a person was told, whatever this clone trusts so far. A word for another
+        // keyring says nothing of the default one.
+        let word = accepted.is_some_and(|text| text == fingerprint);
+        let is_pinned = trusted.is_some_and(|t| t.commitment == keys.commitment());
+        if accepted.is_some() && !word && !is_pinned {
             return Err(VaultError::OtherFingerprint { found: fingerprint });
         }
         if let Some(trusted) = trusted
             && trusted.commitment != keys.commitment()
-            && accepted.is_none()
+            && !word
             && (keys.identity().is_none() || self.list_commitment()? != Some(keys.commitment()))
         {
             return Err(self.other_keyring(name, trusted, &fingerprint));
@@ -239,17 +242,20 @@ impl Vault {
             Err(VaultError::Locked) => return Err(VaultError::Locked),
             // A fingerprint is of keys; it says nothing of who is on the list.
             Err(error @ VaultError::OldMembers { .. }) => return Err(error),
-            Err(_) if accepted.is_some() => None,
+            Err(_) if word => None,
             Err(error) => return Err(error),
             Ok(checked) => checked,
         };
         let (config, hash) = read_config(&self.root, Some(&keys))?;
         self.see_settings(hash)?;
-        let others = self.open_others(&config, pin.as_ref(), opener, accepted.is_some())?;
+        let others = self.open_others(&config, pin.as_ref(), opener, accepted)?;
+        if accepted.is_some() && !word && !others.is_accepted {
+            return Err(VaultError::OtherFingerprint { found: fingerprint });
+        }
         let trust = match checked {
             Some(None) => Trust::Pinned,
             Some(Some(epoch)) => Trust::Vouched { epoch },
-            None if accepted.is_some() => Trust::Accepted,
+            None if word => Trust::Accepted,
             None => Trust::FirstUse { fingerprint },
         };
         let is_new_epoch = trusted.is_some() && trust != Trust::Pinned;
@@ -418,7 +424,11 @@ impl Vault {
             return Some(VaultError::NewEpoch { path: path(name) });
         }
         // Which names belong to which keyring, as the settings say it now.
-        let (config, _) = read_config(&self.root, None).ok()?;
+        let config = match read_config(&self.root, None) {
+            Ok((config, _)) => config,
+            // Unknown is not unchanged.
+            Err(error) => return Some(error),
+        };
         (Routes::of(&config) != *chain.routes()).then(|| VaultError::NewEpoch {
             path: self.root.full(super::CONFIG),
         })

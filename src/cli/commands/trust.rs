@@ -81,6 +81,10 @@ impl Trust {
             None => None,
         };
         let Some(typed) = typed else {
+            if sight.is_accepted {
+                // The other keyrings, too.
+                vault.unlock(own.member())?;
+            }
             vault.refuse_gone_back()?;
             return match (sight.is_accepted, is_new) {
                 (true, _) => DONE,
